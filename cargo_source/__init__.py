@@ -1,0 +1,30 @@
+"""A connector between Cargo (getcargo.io, the go-to-market platform) and your warehouse, built on dlt.
+
+>>> import dlt
+>>> from cargo_source import cargo
+>>> dlt.pipeline("cargo", destination="duckdb", dataset_name="cargo").run(cargo())  # doctest: +SKIP
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cargo_source.pull.source import cargo
+    from cargo_source.pull.sync import SyncReport, sync
+
+__version__ = "0.1.0"
+__all__ = ["SyncReport", "__version__", "cargo", "sync"]
+
+_HOMES = {
+    "cargo": "cargo_source.pull.source",
+    "sync": "cargo_source.pull.sync",
+    "SyncReport": "cargo_source.pull.sync",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # dlt takes more than a second to import: only those who use it pay for it.
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,171 @@
+"""The vocabulary of the catalogue: how an entity is called, read, typed and kept up to date."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cargo_source.catalog.columns import Column
+
+Method = Literal["GET", "POST"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One list operation of the API.
+
+    ``path`` may hold ``{field}`` of the parent's row. ``send`` maps parameter names to fields of the parent's row and
+    ``fixed`` holds parameters that never change. ``page`` is the number of rows to ask for at once; 0 says that the
+    operation answers its whole list. ``counted`` says that the answer carries the total as ``count``.
+    """
+
+    method: Method
+    path: str
+    envelope: str
+    page: int = 0
+    counted: bool = False
+    send: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Read the whole list each time; only what differs from the last time is written."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The server filters on a time: read ``[watermark - lookback, now]``, by parent if ``per`` names one.
+
+    ``required`` says that the operation refuses a call without a start. ``touched_by`` names an entity and its field
+    that points here: what it points to has moved too, however long ago it started.
+    """
+
+    cursor: str
+    after: str
+    before: str
+    per: str | None = None
+    required: bool = False
+    touched_by: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Recent:
+    """The server filters on creation only, but rows go on changing.
+
+    Read the whole list once every ``full_every_hours``, else what was created in the last ``days`` and what the
+    status filter ``open_filter`` finds; ``signals`` tell which rows moved.
+    """
+
+    after: str
+    before: str
+    signals: tuple[str, ...]
+    open_filter: Mapping[str, object]
+    days: int = 30
+    full_every_hours: int = 24
+
+
+@dataclass(frozen=True)
+class Gated:
+    """Read the children of each parent of which one of ``signals`` (times in the parent's row) has moved."""
+
+    parent: str
+    signals: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Unfolded:
+    """The rows lie inside the rows of ``parent``, as lists under ``fields``; they cost no request of their own.
+
+    ``carry`` maps our fields to fields of the parent's row; ``position`` names the field that takes the index.
+    """
+
+    parent: str
+    fields: tuple[str, ...]
+    carry: Mapping[str, str]
+    position: str
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Made out of the rows of other entities, read for this one where they are not asked for."""
+
+    parents: tuple[str, ...]
+
+
+Reading = Snapshot | Window | Recent | Gated | Unfolded | Derived
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Rows go on changing until ``status`` is one of ``final``: those that the destination holds open are read again.
+
+    ``call`` reads one of them, or with ``by`` all that share the value of that column.
+    """
+
+    status: str
+    final: tuple[str, ...]
+    call: Call
+    by: str
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One entity of Cargo and the table that it becomes.
+
+    ``group`` is the permission that a token needs (``orchestration`` for ``orchestration:read``). ``dropped`` are
+    paths of secrets that never land; columns marked personal land only when asked for. ``evidence`` says in words
+    what tells that a read was complete.
+    """
+
+    table: str
+    description: str
+    group: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    reading: Reading
+    evidence: str
+    call: Call | None = None
+    follow: Follow | None = None
+    dropped: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    """Fields that others need of this entity's rows while they are read."""
+    keep_if: str = ""
+    """Keep these fields only of rows where this one is set (empty: of all)."""
+
+    def landing(self, *, personal: bool) -> tuple[Column, ...]:
+        """Give the columns that land: all of them, or all but the personal ones."""
+        return tuple(column for column in self.columns if personal or not column.personal)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The API's names of all the fields that this entity knows, landed or not."""
+        return frozenset(column.field for column in self.columns)
+
+    def kept(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Give what others need of a row, or None where nobody needs it."""
+        if not self.keep or (self.keep_if and row.get(self.keep_if) is None):
+            return None
+        return {name: row.get(name) for name in self.keep}
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """The API's fields behind the key."""
+        by_name = {column.name: column.field for column in self.columns}
+        return tuple(by_name[name] for name in self.key)
+
+    @property
+    def cursor(self) -> str:
+        """The field that tells how far this entity was read, or what stands in for one."""
+        match self.reading:
+            case Window(cursor=cursor):
+                return cursor
+            case Gated(signals=signals, parent=parent):
+                return ", ".join(f"{parent}.{signal}" for signal in signals)
+            case Recent(signals=signals):
+                return ", ".join(signals)
+            case Unfolded(parent=parent):
+                return f"as {parent}"
+            case Derived(parents=parents):
+                return "as " + ", ".join(parents)
+            case Snapshot():
+                return "whole list"

@@ -1,0 +1,84 @@
+"""Segmentation: segments, and the changes that their evaluations found."""
+
+from cargo_source.catalog.columns import columns
+from cargo_source.catalog.entity import Call, Entity, Gated, Snapshot
+
+SEGMENTS = Entity(
+    table="segments",
+    description="Saved filters over a model; those of plays are named GENERATED_PLAY_SEGMENT.",
+    group="segmentation",
+    key=("uuid",),
+    call=Call("GET", "segmentation/segments/list", "segments"),
+    reading=Snapshot(),
+    evidence="whole list",
+    columns=columns("""
+        uuid                 text!      the segment
+        workspaceUuid        text       -> workspaces.uuid  its workspace
+        userUuid             text       who made it
+        modelUuid            text       -> models.uuid  the model that it filters
+        slug                 text       its slug
+        name                 text       its name
+        filter               json       the filter
+        sort                 json       order of its records
+        limit                integer    the most records that it takes
+        recordsCount         integer    records at the last evaluation; unknown while synced_at is null
+        fromPlay             boolean    whether a play owns it
+        trackingColumnSlugs  json       columns whose change makes a record updated
+        columnSlugs          json       columns that it shows
+        syncedAt             timestamp  when it was last evaluated
+        createdAt            timestamp  when it was created
+        updatedAt            timestamp  when it last changed
+        deletedAt            timestamp  when it was deleted
+        lastChange           json       the newest of its changes
+    """),
+)
+
+CHANGES = Entity(
+    table="changes",
+    description="What an evaluation of a segment found: how many records entered, left, changed or stayed.",
+    group="segmentation",
+    key=("uuid",),
+    call=Call("GET", "segmentation/changes/list", "changes", page=100, send={"segmentUuid": "uuid"}),
+    reading=Gated("segments", signals=("lastChange.createdAt",)),
+    evidence="pages until an empty one",
+    keep=("uuid", "segmentUuid", "createdAt"),
+    columns=columns("""
+        uuid                   text!      the change
+        workspaceUuid          text       -> workspaces.uuid  its workspace
+        segmentUuid            text       -> segments.uuid  the segment
+        slug                   text       its slug
+        totalRecordsCount      integer    records in the segment
+        updatedRecordsCount    integer    records whose tracked columns changed
+        removedRecordsCount    integer    records that left
+        addedRecordsCount      integer    records that entered
+        unchangedRecordsCount  integer    records that stayed as they were
+        createdAt              timestamp  when the segment was evaluated
+    """),
+)
+
+CHANGE_ROWS = Entity(
+    table="change_rows",
+    description="The records that entered, left or changed in each change, of any model.",
+    group="segmentation",
+    key=("change_uuid", "kind", "record_id"),
+    call=Call(
+        "POST",
+        "segmentation/changes/{uuid}/fetch",
+        "records",
+        page=100,
+        counted=True,
+        fixed={"kinds": ["added", "updated", "removed"]},
+    ),
+    reading=Gated("changes", signals=("createdAt",)),
+    evidence="server count",
+    columns=columns("""
+        changeUuid   text!      -> changes.uuid  the change
+        segmentUuid  text       -> segments.uuid  the segment
+        createdAt    timestamp  when the segment was evaluated
+        kind         text!      added, updated or removed
+        recordId     text!      the record in its model
+        title        text       title of the record
+        time         timestamp  the record's own time, where its model has one
+        record       json       the record's columns at that time
+    """),
+)

@@ -1,0 +1,227 @@
+"""The command line: ``cargo-source check | discover | sync | preview | sandbox | demo``.
+
+Results go to standard output, progress and errors to standard error. Exits: 0 done, 2 settings or usage, 3 stopped
+because a read could not be shown to be complete, 1 anything else.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Never
+
+import typer
+
+from cargo_source.errors import BadSettings, CargoError
+
+DEFAULT_STATE_DIR = Path(".cargo-source")
+EXIT_FAILED, EXIT_INCOMPLETE = 1, 3
+
+app = typer.Typer(
+    name="cargo-source",
+    help="Load a Cargo workspace (getcargo.io) into your warehouse. The token comes from CARGO_API_TOKEN.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+
+def main() -> None:
+    """Run the command line and exit as its contract says."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _die("stopped by Ctrl-C: every table is as after its last completed load; run the same command again to go on")
+
+
+@contextmanager
+def errors_told(*, as_json: bool, partial: Callable[[], dict[str, Any]] | None = None) -> Iterator[None]:
+    """Turn our errors into one line, or one JSON object, and the right exit."""
+    try:
+        yield
+    except CargoError as error:
+        if as_json:
+            told = {"type": type(error).__name__, "message": str(error)}
+            _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
+        _die(str(error), code=error.exit_code)
+    except KeyboardInterrupt:
+        if as_json and partial:
+            _print_json(
+                {
+                    **partial(),
+                    "status": "failed",
+                    "error": {"type": "KeyboardInterrupt", "message": "stopped"},
+                }
+            )
+        raise
+
+
+def _die(message: str, *, code: int = EXIT_FAILED) -> Never:
+    sys.stderr.write(f"cargo-source: {message}\n")
+    sys.stderr.flush()
+    sys.stdout.flush()
+    # Threads may still wait for the network; nothing that they could bring is wanted any more.
+    os._exit(code)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def _names(text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@app.command()
+def check(*, as_json: Json = False) -> None:
+    """Check the token: whose workspace it opens, which entities it may read, how quickly the API answers."""
+    from cargo_source import inspect, render
+    from cargo_source.settings import resolve
+
+    with errors_told(as_json=as_json):
+        found = inspect.check(resolve())
+        if as_json:
+            _print_json(found.as_json())
+        else:
+            render.check(found)
+
+
+@app.command()
+def discover(*, as_json: Json = False) -> None:
+    """List the entities and the models of the workspace: tables, columns, rows, cursor and lane."""
+    from cargo_source import inspect, render
+    from cargo_source.settings import resolve
+
+    with errors_told(as_json=as_json):
+        found = inspect.discover(resolve())
+        if as_json:
+            _print_json(found.as_json())
+        else:
+            render.discovery(found)
+
+
+@app.command()
+def preview(
+    model: Annotated[str, typer.Argument(help="The model: its slug, or dataset.slug where two datasets share it.")],
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many rows.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Show the first rows of a model, as a sync would land them."""
+    from cargo_source import inspect, render
+    from cargo_source.settings import resolve
+
+    with errors_told(as_json=as_json):
+        found = inspect.preview(resolve(), model, limit)
+        if as_json:
+            _print_json(found.as_json())
+        else:
+            render.preview(found)
+
+
+@app.command()
+def sync(  # noqa: PLR0913 - each is a switch of the command
+    *,
+    destination: Annotated[str, typer.Option(help="Where to load: duckdb.")] = "duckdb",
+    database: Annotated[Path, typer.Option(help="The DuckDB file.")] = Path("warehouse.duckdb"),
+    dataset: Annotated[str, typer.Option(help="The schema in that database.")] = "cargo",
+    state_dir: Annotated[Path, typer.Option(help="Where cursors and work in progress are kept.")] = DEFAULT_STATE_DIR,
+    only: Annotated[str | None, typer.Option(help="Entity tables, separated by commas; without model rows.")] = None,
+    models: Annotated[str | None, typer.Option(help="Models whose rows to load, separated by commas.")] = None,
+    include_personal: Annotated[bool, typer.Option(help="Land message parts and record titles too.")] = False,
+    since: Annotated[datetime | None, typer.Option(help="Where the first sync starts (UTC).")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail where an entity would be skipped.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Load the workspace, or what is new in it since the last time."""
+    from cargo_source import render
+    from cargo_source.pull.destination import duckdb_pipeline
+    from cargo_source.pull.source import cargo
+    from cargo_source.pull.sync import SyncReport
+    from cargo_source.pull.sync import sync as run_sync
+    from cargo_source.settings import resolve
+
+    report = SyncReport("cargo", dataset)
+    with errors_told(as_json=as_json, partial=report.as_json):
+        if destination != "duckdb":
+            raise BadSettings(f"--destination {destination!r} is not supported; known is duckdb")
+        resolve()
+        pipeline = duckdb_pipeline(database, dataset, state_dir)
+        source = cargo(
+            only=_names(only),
+            models=_names(models),
+            include_personal=include_personal,
+            since=since.replace(tzinfo=UTC) if since else None,
+            strict=strict,
+        )
+        with render.progress() as watch:
+            run_sync(pipeline, source, watch=watch, report=report)
+        if as_json:
+            _print_json({**report.as_json(), "database": str(database)})
+        else:
+            render.report(report, database)
+    if report.status != "complete":
+        _die(
+            "the workspace was still being written: what is marked refreshing comes again with the next sync",
+            code=EXIT_INCOMPLETE,
+        )
+
+
+@app.command()
+def sandbox(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same workspace.")] = 7,
+    companies: Annotated[int, typer.Option(min=1, help="Companies in the workspace; the rest grows with them.")] = 500,
+    start: Annotated[datetime | None, typer.Option(help="The time that it starts with (UTC).")] = None,
+    rate_limit: Annotated[float | None, typer.Option(min=0.1, help="Requests per second, then 429.")] = None,
+    faults: Annotated[Path | None, typer.Option(help="A JSON file of faults.", exists=True, dir_okay=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Serve a made-up Cargo workspace on this machine until it is stopped."""
+    from cargo_source import render
+    from cargo_source.sandbox import serve
+
+    def announce(where: dict[str, str]) -> None:
+        if as_json:
+            _print_json(where)
+        else:
+            render.sandbox(where)
+
+    try:
+        serve(
+            port=port,
+            seed=seed,
+            companies=companies,
+            start=start.replace(tzinfo=UTC) if start else None,
+            rate_limit=rate_limit,
+            faults=faults,
+            announce=announce,
+        )
+    except (OSError, ValueError) as error:
+        _die(f"the sandbox cannot start: {error}", code=BadSettings.exit_code)
+
+
+@app.command()
+def demo(
+    *,
+    companies: Annotated[int, typer.Option(min=20, help="Companies in the made-up workspace.")] = 500,
+    database: Annotated[Path | None, typer.Option(help="Keep the DuckDB file here (default: a temporary one).")] = None,
+) -> None:
+    """Run the main job without an account: a sandbox, two syncs with a day between them, and a question in SQL."""
+    from cargo_source import demo as story
+
+    with errors_told(as_json=False):
+        story.run(companies=companies, database=database)
+
+
+if __name__ == "__main__":
+    main()

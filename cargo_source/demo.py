@@ -1,0 +1,98 @@
+"""The main job without an account: a made-up workspace, two syncs with a day between them, and questions in SQL."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from rich.console import Console
+
+from cargo_source import render
+from cargo_source.pull.destination import duckdb_pipeline
+from cargo_source.pull.source import cargo
+from cargo_source.pull.sync import SyncReport, sync
+from cargo_source.sandbox import Sandbox
+
+CREDITS_PER_SUCCESS = """
+SELECT a.name AS agent,
+       count(*) AS answers,
+       count(*) FILTER (r.status = 'success') AS successes,
+       round(sum(r.credits_used_count), 2) AS credits,
+       round(sum(r.credits_used_count) / nullif(count(*) FILTER (r.status = 'success'), 0), 3) AS credits_per_success
+FROM cargo.agent_runs r JOIN cargo.agents a ON a.uuid = r.agent_uuid
+GROUP BY a.name ORDER BY credits_per_success DESC NULLS LAST LIMIT 5
+"""
+
+PLAYS_THAT_FAIL = """
+SELECT p.name AS play,
+       count(*) AS runs,
+       count(*) FILTER (r.status = 'error') AS failed,
+       round(100.0 * count(*) FILTER (r.status = 'error') / count(*), 1) AS failed_pct
+FROM cargo.runs r JOIN cargo.plays p ON p.workflow_uuid = r.workflow_uuid
+GROUP BY p.name HAVING count(*) >= 10 ORDER BY failed_pct DESC LIMIT 5
+"""
+
+WHO_MOVED = """
+SELECT s.name AS segment, c.kind, count(*) AS records, min(c.title) AS for_example
+FROM cargo.change_rows c JOIN cargo.segments s ON s.uuid = c.segment_uuid
+WHERE c.created_at > (SELECT max(created_at) - INTERVAL 1 DAY FROM cargo.change_rows) AND NOT s.from_play
+GROUP BY ALL ORDER BY records DESC LIMIT 5
+"""
+
+QUESTIONS = {
+    "Which agents spend the most credits for a success?": CREDITS_PER_SUCCESS,
+    "Which plays fail most often?": PLAYS_THAT_FAIL,
+    "Who entered or left which segment in the last day?": WHO_MOVED,
+}
+
+
+def run(*, companies: int, database: Path | None) -> None:
+    """Tell the story on standard output; ``database`` keeps the DuckDB file."""
+    out = render.console()
+    with tempfile.TemporaryDirectory(prefix="cargo-source-demo-") as folder:
+        file = database or Path(folder) / "warehouse.duckdb"
+        with Sandbox(companies=companies) as box:
+            out.print(f"A made-up Cargo workspace with {companies:,} companies listens on {box.url}.\n")
+            out.print("[bold]First sync[/bold]: everything.")
+            first = _sync(box, file, Path(folder))
+            out.print(render.outcomes_table(first.outcomes))
+            out.print(_told(first))
+            moved = box.advance(days=1)
+            out.print(f"\n[bold]A day passes in Cargo[/bold]: {_listed(moved)}.\n")
+            out.print("[bold]Second sync[/bold]: only what moved.")
+            second = _sync(box, file, Path(folder))
+            out.print(render.outcomes_table([outcome for outcome in second.outcomes if outcome.rows]))
+            out.print(_told(second))
+            out.print(f"That is {second.rows / max(first.rows, 1):.0%} of the first sync's rows.\n")
+        for question, query in QUESTIONS.items():
+            _answer(out, file, question, query)
+        if database:
+            out.print(f"The tables are in {database}, schema cargo.")
+
+
+def _sync(box: Sandbox, file: Path, folder: Path) -> SyncReport:
+    with render.progress() as watch:
+        return sync(duckdb_pipeline(file, "cargo", folder / "state"), cargo(token=box.token, url=box.url), watch=watch)
+
+
+def _told(report: SyncReport) -> str:
+    tables = sum(1 for outcome in report.outcomes if outcome.status != "skipped")
+    return f"{report.rows:,} rows in {tables} tables, {report.requests:,} requests, {report.seconds:.1f} s."
+
+
+def _listed(moved: dict[str, Any]) -> str:
+    return ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in moved.items() if count)
+
+
+def _answer(out: Console, file: Path, question: str, query: str) -> None:
+    with duckdb.connect(str(file), read_only=True) as db:
+        found = db.execute(query)
+        names = [column[0] for column in found.description or []]
+        rows = found.fetchall()
+    table = render.table_of(
+        question,
+        *(name if rows and isinstance(rows[0][i], str) else f">{name}" for i, name in enumerate(names)),
+    )
+    for row in rows:
+        table.add_row(*(str(cell) if cell is not None else "" for cell in row))
+    out.print(table)

@@ -1,0 +1,215 @@
+"""A look at a workspace without loading it: what the token opens, what is there, what rows look like."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from cargo_source.api import CargoClient
+from cargo_source.catalog import ENTITIES, Entity
+from cargo_source.catalog.entity import Gated, Unfolded, Window
+from cargo_source.errors import CargoError, NotFound, PermissionDenied, RequestRefused, ServerFailed
+from cargo_source.pull.lanes import EXPORT, PAGES, RecordPages
+from cargo_source.pull.records import Model, choose, list_models, shape_model
+from cargo_source.pull.session import Options, Session
+from cargo_source.pull.shapes import Shape
+from cargo_source.pull.times import format_time
+from cargo_source.pull.typed import OURS, arrow_table
+from cargo_source.settings import Settings
+
+FOLD = NamingConvention().normalize_path
+
+
+@dataclass(frozen=True)
+class Access:
+    """Whether the token may read one entity. ``permission`` is what it needs, ``ms`` what the answer took."""
+
+    entity: str
+    permission: str
+    allowed: bool
+    ms: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What ``check`` found."""
+
+    workspace: str
+    name: str
+    server_time: str
+    entities: list[Access]
+
+    @property
+    def missing(self) -> list[str]:
+        """The permissions that the token lacks."""
+        return sorted({access.permission for access in self.entities if not access.allowed})
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the result as JSON; ``entities`` is the only list at its top."""
+        return {**asdict(self), "missing": ", ".join(self.missing)}
+
+
+@dataclass(frozen=True)
+class ModelFound:
+    """One model of the workspace. ``rows`` is None where the workspace has no SQL to count with."""
+
+    dataset: str
+    model: str
+    table: str
+    kind: str
+    columns: int
+    rows: int | None
+    lane: str
+    cursor: str
+    last_emitted_at: str | None
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What ``discover`` found."""
+
+    entities: list[dict[str, Any]]
+    models: list[ModelFound] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the result as JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The first rows of a model, typed as a sync would land them."""
+
+    table: str
+    rows: pa.Table
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the rows as JSON."""
+        return {"table": self.table, "rows": self.rows.to_pylist()}
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Session]:
+    """Open a session that remembers nothing and writes nothing."""
+    with CargoClient(settings) as client:
+        session = Session(client, Options(in_flight=settings.in_flight), "explore", {}, None)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+def check(settings: Settings) -> CheckResult:
+    """Ask for a row of each entity that stands alone. Raises AuthError for a token that opens nothing."""
+    with opened(settings) as session:
+        now = session.now
+        workspace = session.workspace or {}
+        probes = {entity.table: _probe(session, entity) for entity in ENTITIES.values() if _stands_alone(entity)}
+        entities = [probes.get(entity.table) or _as_parent(entity, probes) for entity in ENTITIES.values()]
+        return CheckResult(str(workspace.get("uuid", "")), str(workspace.get("name", "")), format_time(now), entities)
+
+
+def _stands_alone(entity: Entity) -> bool:
+    return entity.call is not None and not entity.call.send and "{" not in entity.call.path
+
+
+def _probe(session: Session, entity: Entity) -> Access:
+    call = entity.call
+    if call is None:
+        raise TypeError(f"{entity.table} has no list operation")
+    params: dict[str, Any] = {"limit": 1} if call.page else {}
+    if isinstance(entity.reading, Window) and entity.reading.required:
+        params[entity.reading.after] = format_time(session.now)
+    started = time.perf_counter()
+    note, allowed = "", True
+    try:
+        if call.method == "GET":
+            session.client.get(call.path, params)
+        else:
+            session.client.post(call.path, params, repeatable=True)
+    except (PermissionDenied, NotFound) as error:
+        allowed, note = False, str(error)
+    return Access(entity.table, f"{entity.group}:read", allowed, (time.perf_counter() - started) * 1000, note)
+
+
+def _as_parent(entity: Entity, probes: dict[str, Access]) -> Access:
+    """Judge an entity that is read through others by what it is read through."""
+    match entity.reading:
+        case Gated(parent=parent) | Unfolded(parent=parent):
+            behind = [parent]
+        case Window(per=str(parent)):
+            behind = [parent]
+        case _:
+            behind = list(getattr(entity.reading, "parents", ()))
+    behind = [name for name in behind if name in probes]
+    refused = [probes[name] for name in behind if not probes[name].allowed]
+    note = f"as {', '.join(behind)}" if behind else f"as the others of {entity.group}"
+    same_group = [access for access in probes.values() if access.permission == f"{entity.group}:read"]
+    allowed = not refused and (not same_group or any(access.allowed for access in same_group))
+    return Access(entity.table, f"{entity.group}:read", allowed, 0.0, note)
+
+
+def discover(settings: Settings) -> Discovery:
+    """List entities and models. Costs one request a model for its DDL and one to count its rows."""
+    with opened(settings) as session:
+        entities = [
+            {
+                "table": e.table,
+                "key": ", ".join(e.key),
+                "cursor": e.cursor,
+                "evidence": e.evidence,
+                "about": e.description,
+            }
+            for e in ENTITIES.values()
+        ]
+        return Discovery(entities, [_found(session, model) for model in list_models(session, FOLD)])
+
+
+def _found(session: Session, model: Model) -> ModelFound:
+    shape = shape_model(session, model, FOLD)
+    rows = count_rows(session, shape)
+    return ModelFound(
+        dataset=model.dataset,
+        model=model.slug,
+        table=model.table,
+        kind=str(model.row.get("kind")),
+        columns=len(shape.columns),
+        rows=rows,
+        lane=EXPORT if session.can_export else PAGES,
+        cursor="_emitted_at" if shape.has_emitted_at and session.can_export else "lastEmittedAt",
+        last_emitted_at=model.row.get("lastEmittedAt"),
+    )
+
+
+def count_rows(session: Session, shape: Shape) -> int | None:
+    """Count the rows of a model by SQL; None where the workspace cannot."""
+    if not session.can_export:
+        return None
+    query = f"SELECT count(*) AS n FROM {shape.reference}"  # noqa: S608 - slugs of the workspace itself, quoted where they need it
+    try:
+        rows = session.client.post("storage/query", {"query": query}, repeatable=True).take("rows")
+    except (PermissionDenied, NotFound, RequestRefused, ServerFailed) as error:
+        session.can_export = not _no_sql(error)
+        return None
+    # Warehouses differ in the case of an alias.
+    return int(next(iter(rows[0].values()))) if rows else None
+
+
+def _no_sql(error: CargoError) -> bool:
+    return isinstance(error, PermissionDenied) or error.reason == "clientNotFound"
+
+
+def preview(settings: Settings, name: str, limit: int) -> Preview:
+    """Give the first rows of the model called ``name``. Raises BadSettings for a name that fits none or several."""
+    with opened(settings) as session:
+        (model,) = choose(list_models(session, FOLD), [name])
+        shape = shape_model(session, model, FOLD)
+        rows = RecordPages(session.client, shape).at(0)[:limit]
+        known = frozenset(column.field for column in shape.columns)
+        table = arrow_table(rows, shape.columns, known=known, run_id="", dropped=())
+        return Preview(shape.table, table.drop_columns([column.name for column in OURS]))

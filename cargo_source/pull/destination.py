@@ -1,0 +1,52 @@
+"""The dlt pipeline that the command line loads with: a DuckDB file, and a private folder for work in progress."""
+
+import os
+from pathlib import Path
+
+import dlt
+from dlt.pipeline.pipeline import Pipeline
+
+from cargo_source.errors import BadSettings
+
+
+def duckdb_pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
+    """Give the pipeline that loads into ``database``. Raises BadSettings where a folder cannot be written to."""
+    prepare_folder(state_dir, "--state-dir")
+    if not database.parent.is_dir():
+        raise BadSettings(f"--database {database}: there is no folder {database.parent}")
+    if database.exists() and not os.access(database, os.W_OK):
+        raise BadSettings(f"--database {database}: the file is read-only")
+    if database.stem.lower() == dataset.lower():
+        raise BadSettings(
+            f"--database {database} and --dataset {dataset}: DuckDB calls a database by the name of its file and cannot"
+            " tell it from a schema of that name; rename one of them"
+        )
+    quiet()
+    return dlt.pipeline(
+        "cargo",
+        pipelines_dir=str(state_dir.resolve()),
+        destination=dlt.destinations.duckdb(str(database.resolve())),
+        dataset_name=dataset,
+    )
+
+
+def prepare_folder(folder: Path, setting: str) -> None:
+    """Make a private folder, or say which setting names one that cannot be had."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(f"{setting} {folder}: {error.strerror or error}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadSettings(f"{setting} {folder}: the folder is not writable")
+
+
+def quiet() -> None:
+    """Keep dlt to itself: no telemetry unless it was asked for, no packages left on disk, errors told by us."""
+    settings = {
+        "runtime.dlthub_telemetry": ("RUNTIME__DLTHUB_TELEMETRY", False),
+        "runtime.log_level": ("RUNTIME__LOG_LEVEL", "CRITICAL"),
+        "load.delete_completed_jobs": ("LOAD__DELETE_COMPLETED_JOBS", True),
+    }
+    for name, (variable, value) in settings.items():
+        if variable not in os.environ:
+            dlt.config[name] = value

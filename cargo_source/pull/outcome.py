@@ -1,0 +1,24 @@
+"""What a sync did to each table, for the summary that people and scripts read."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Status = Literal["complete", "refreshing", "skipped", "failed"]
+
+
+@dataclass
+class Outcome:
+    """One table of one sync. ``requests`` counts what was asked of the API for it, ``seconds`` what that took."""
+
+    entity: str
+    table: str
+    rows: int = 0
+    requests: int = 0
+    lane: str = "list"
+    status: Status = "complete"
+    seconds: float = 0.0
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the outcome as JSON: exactly these names."""
+        return {**asdict(self), "seconds": round(self.seconds, 3)}

@@ -1,0 +1,52 @@
+"""The destination of the running dlt pipeline, as far as a sync asks it: see :mod:`cargo_source.pull.landed`."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from dlt.common.destination.exceptions import DestinationUndefinedEntity, SqlClientNotAvailable
+from dlt.pipeline.pipeline import Pipeline
+
+log = logging.getLogger("cargo_source")
+
+
+class PipelineDestination:
+    """Asks the pipeline's own destination; one without SQL is taken to hold what state says, with nothing open."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._lock = threading.Lock()
+        self._tables: frozenset[str] | None = None
+
+    def has(self, table: str) -> bool:
+        """Say whether the table exists."""
+        with self._lock:
+            if self._tables is None:
+                self._tables = self._found()
+            return table in self._tables
+
+    def select(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
+        """Give these columns of the rows where ``where`` holds; no rows where there is no such table."""
+        try:
+            with self._lock, self._pipeline.sql_client() as sql:
+                names = ", ".join(sql.escape_column_name(name) for name in columns)
+                query = f"SELECT {names} FROM {sql.make_qualified_table_name(table)} WHERE {where}"  # noqa: S608 - our own names
+                return [tuple(row) for row in sql.execute_sql(query) or []]
+        except DestinationUndefinedEntity:
+            return []
+        except SqlClientNotAvailable:
+            log.warning("the destination cannot be asked in SQL: rows that were still open are not followed")
+            return []
+
+    def _found(self) -> frozenset[str]:
+        """Find which of the tables that this pipeline has ever made are there, in one question."""
+        if not self._pipeline.default_schema_name:
+            return frozenset()
+        known = list(self._pipeline.default_schema.tables)
+        with self._pipeline.destination_client() as client:
+            look = getattr(client, "get_storage_tables", None)
+            if look is None:
+                return frozenset(known)
+            found = look(known) if client.is_storage_initialized() else ()
+            return frozenset(name for name, columns in found if columns)

@@ -1,0 +1,155 @@
+"""The rows inside models: which models there are, which of them moved, and by which lane each is read."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cargo_source.catalog import ENTITIES
+from cargo_source.errors import BadSettings, CargoError, NotFound, PermissionDenied, RequestRefused, suggest
+from cargo_source.pull.digest import digest_of
+from cargo_source.pull.lanes import Landing, NotParquet, export_rows, page_rows
+from cargo_source.pull.pages import Row
+from cargo_source.pull.reading import read_entity
+from cargo_source.pull.session import Session
+from cargo_source.pull.shapes import Normalise, Shape, shape_of, table_names
+from cargo_source.pull.spool import Sheet, Spooled
+from cargo_source.pull.times import Span, format_time, parse_time, time_at
+from cargo_source.pull.typed import arrow_schema, arrow_table
+
+log = logging.getLogger("cargo_source")
+
+RECORDS = "records"
+"""The name under which model rows stand in state and summary: the API calls them records."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, with the slug of its dataset and the name of the table for its rows."""
+
+    row: Row
+    dataset: str
+    table: str
+
+    @property
+    def uuid(self) -> str:
+        """The model's uuid."""
+        return str(self.row["uuid"])
+
+    @property
+    def slug(self) -> str:
+        """The model's slug; unique in its dataset only."""
+        return str(self.row["slug"])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a person may call it."""
+        return (self.uuid, self.slug, f"{self.dataset}.{self.slug}", self.table)
+
+
+def list_models(session: Session, fold: Normalise) -> list[Model]:
+    """Give all models of the workspace with the names of their tables; two requests, shared with the entity tables."""
+    return session.once("models", lambda: _list_models(session, fold))
+
+
+def _list_models(session: Session, fold: Normalise) -> list[Model]:
+    span = Span(None, session.now)
+    rows = read_entity(session, "models", span).rows
+    slugs = {row["uuid"]: str(row["slug"]) for row in read_entity(session, "datasets", span).rows}
+    tables = table_names(rows, slugs, ENTITIES, fold)
+    return [Model(row, slugs.get(row["datasetUuid"]) or str(row["datasetUuid"]), tables[row["uuid"]]) for row in rows]
+
+
+def choose(models: Sequence[Model], wanted: Sequence[str] | None) -> list[Model]:
+    """Pick models by name. Raises BadSettings for a name that fits none (with a suggestion) or more than one."""
+    if wanted is None:
+        return list(models)
+    chosen: dict[str, Model] = {}
+    for name in wanted:
+        found = [model for model in models if name in model.names]
+        if not found:
+            known = [name for model in models for name in model.names[1:3]]
+            raise BadSettings(f"no model is called {name!r}{suggest(name, known)}; 'cargo-source discover' lists them")
+        if len(found) > 1:
+            options = ", ".join(f"{model.dataset}.{model.slug}" for model in found)
+            raise BadSettings(f"{len(found)} models are called {name!r}: say which of {options}")
+        chosen[found[0].uuid] = found[0]
+    return list(chosen.values())
+
+
+@dataclass(frozen=True)
+class ModelRead:
+    """The rows of one model that have news, spooled; None where nothing moved."""
+
+    model: Model
+    shape: Shape | None
+    spooled: Spooled | None
+    landing: Landing | None
+    state: dict[str, Any]
+
+
+def shape_model(session: Session, model: Model, fold: Normalise) -> Shape:
+    """Find out what a model's table looks like; the warehouse's DDL has the last word on names and types."""
+    ddl: Row | None = None
+    try:
+        ddl = session.client.get(f"storage/models/{model.uuid}/ddl").json()
+    except (NotFound, PermissionDenied, RequestRefused) as error:
+        # A model that was never filled has no DDL, nor has any where there is no warehouse: its definition will do.
+        log.info("%s: no DDL (%s)", model.table, error.reason or error.status)
+    return shape_of(model.row, model.dataset, model.table, ddl, fold)
+
+
+def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Normalise) -> ModelRead:
+    """Read the rows of one model that moved since ``kept``, the state of its last sync."""
+    watermark = kept.get("watermark")
+    span = Span(parse_time(watermark) - session.options.lookback if watermark else None, session.now)
+    definition = definition_of(model.row)
+    same = kept.get("definition") == definition
+    emitted = time_at(model.row, "lastEmittedAt")
+    state = {"watermark": format_time(session.now), "definition": definition}
+    if same and emitted is not None and not span.reached_by(emitted):
+        return ModelRead(model, None, None, None, state)
+    shape = shape_model(session, model, fold)
+    since = span.start if same and shape.has_emitted_at else None
+    sheet = session.spool.sheet(arrow_schema(shape.columns), [_key(shape)], lambda rows: _typed(session, shape, rows))
+    landing = _by_lane(session, shape, since, sheet)
+    if landing.refreshing:
+        # What the workspace was still writing may be missing: the next sync reads from the same place.
+        state = dict(kept)
+    return ModelRead(model, shape, sheet.finish(), landing, state)
+
+
+def definition_of(model: Row) -> str:
+    """A short digest of a model's columns: when they change, old rows lack what new ones have."""
+    return digest_of(
+        [model.get("columns"), model.get("additionalColumns"), model.get("idColumnSlug"), model.get("slug")]
+    )
+
+
+def _key(shape: Shape) -> str:
+    return next(column.name for column in shape.columns if column.field == "_id")
+
+
+def _typed(session: Session, shape: Shape, rows: list[Row]) -> Any:
+    known = frozenset(column.field for column in shape.columns)
+    return arrow_table(rows, shape.columns, known=known, run_id=session.run_id)
+
+
+def _by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
+    if session.can_export:
+        try:
+            return export_rows(session.client, shape, since, sheet, session.spool, session.run_id)
+        except (PermissionDenied, NotFound, RequestRefused, NotParquet) as error:
+            # Without the permission or without a warehouse no other model can be exported either.
+            session.can_export = not (
+                isinstance(error, PermissionDenied) or getattr(error, "reason", None) == "clientNotFound"
+            )
+            log.warning("%s: no export (%s): reading pages instead", shape.table, _why(error))
+    return page_rows(session.client, shape, sheet, session.many, session.options.in_flight)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, CargoError):
+        return str(error.reason or error.status or type(error).__name__)
+    return f"it came as {error}"

@@ -1,0 +1,272 @@
+"""The dlt source: a resource for each entity table, and one that yields the rows of all models.
+
+dlt is met here and in :mod:`cargo_source.pull.sync` only. Nothing speaks to the network before rows are asked for.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import dlt
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+from dlt.common.schema.typing import TDeleteInsertStrategyDict, TTableReferenceInline
+from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
+from dlt.extract import DltResource, DltSource
+from dlt.extract.items import DataItemWithMeta
+from dlt.pipeline.exceptions import PipelineNotActive
+
+from cargo_source.api import CargoClient
+from cargo_source.catalog import ENTITIES
+from cargo_source.catalog.columns import Column, Type
+from cargo_source.errors import BadSettings, suggest
+from cargo_source.pull.outcome import Outcome
+from cargo_source.pull.pipeline_destination import PipelineDestination
+from cargo_source.pull.records import RECORDS, ModelRead, choose, list_models, read_model
+from cargo_source.pull.session import Options, Refused, Session, Watch
+from cargo_source.pull.spool import Spooled
+from cargo_source.pull.tables import read_table, skip_or_raise
+from cargo_source.pull.times import LOOKBACK
+from cargo_source.pull.typed import OURS
+from cargo_source.settings import Settings, resolve
+
+log = logging.getLogger("cargo_source")
+
+Sheet = Iterator[DataItemWithMeta]
+
+DLT_TYPES: dict[Type, dict[str, Any]] = {
+    "text": {"data_type": "text"},
+    "integer": {"data_type": "bigint"},
+    "decimal": {"data_type": "decimal", "precision": 38, "scale": 9},
+    "number": {"data_type": "double"},
+    "boolean": {"data_type": "bool"},
+    "timestamp": {"data_type": "timestamp"},
+    "json": {"data_type": "json"},
+}
+
+MERGE: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-insert"}
+"""Of dlt's strategies the one that stays exact when a load is killed and resumed (upsert doubles its rows then)."""
+
+
+def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
+    token: str | None = None,
+    url: str | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    models: Sequence[str] | None = None,
+    include_personal: bool = False,
+    since: datetime | None = None,
+    lookback: timedelta = LOOKBACK,
+    strict: bool = False,
+) -> DltSource:
+    """Give a dlt source with every entity of a Cargo workspace and the rows of its models.
+
+    ``only`` names entity tables and ``models`` models (slug, ``dataset.slug`` or uuid); with ``only``, model rows load
+    for ``models`` alone, with neither, everything loads. Message parts and record titles land with
+    ``include_personal``. ``since`` is where the first sync starts (default: the workspace's creation), ``lookback``
+    how far later ones reach back for rows that arrive late. ``strict`` makes every skipped entity a failure.
+
+    Settings that are not given come from the environment (``CARGO_API_TOKEN``, ``CARGO_API_URL``), then from dlt's
+    configuration (``[sources.cargo]``). Raises BadSettings for a table that does not exist. Speaks to nobody until
+    rows are asked for.
+    """
+    for name in only or ():
+        if name not in ENTITIES:
+            raise BadSettings(f"there is no entity {name!r}{suggest(name, ENTITIES)}; known are {', '.join(ENTITIES)}")
+    options = Options(
+        include_personal=include_personal,
+        lookback=lookback,
+        since=since,
+        models=tuple(models) if models is not None else None,
+        named=frozenset(only or ()) | (frozenset({RECORDS}) if models else frozenset()),
+        strict=strict,
+    )
+    tables = tuple(ENTITIES) if only is None else tuple(dict.fromkeys(only))
+    with_records = models is not None or only is None
+    return _resources(Pull(token, url, options), tables, with_records=with_records)
+
+
+@dlt.source(name="cargo", section="cargo", max_table_nesting=0)
+def _resources(pull: "Pull", tables: tuple[str, ...], *, with_records: bool) -> Iterator[DltResource]:
+    for table in tables:
+        entity = ENTITIES[table]
+        resource = dlt.resource(
+            entity_rows,
+            name=table,
+            columns=dlt_columns(entity.landing(personal=pull.options.include_personal), entity.key),
+            primary_key=list(entity.key),
+            write_disposition=MERGE,
+            references=references(entity.columns),
+            parallelized=True,
+        )(pull, table)
+        yield resource.apply_hints(additional_table_hints={"description": entity.description})
+    if with_records:
+        yield dlt.resource(record_rows, name=RECORDS, table_name=_table_named, parallelized=True)(pull)
+
+
+class Pull:
+    """A source's connection to its workspace: settings now, a client and a session when the first row is asked for."""
+
+    def __init__(self, token: str | None, url: str | None, options: Options) -> None:
+        self._token, self._url, self.options = token, url, options
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._load_id: str | None = None
+        self.outcomes: dict[str, Outcome] = {}
+        self.watch: Watch = lambda _table, _rows, _total: None
+
+    def __repr__(self) -> str:
+        """Say what it is, never with what token."""
+        return f"<Pull of {sorted(self.options.named) or 'everything'}>"
+
+    def session(self) -> Session:
+        """Give the session of the extract that is running: a new one for each load package."""
+        try:
+            load_id = dlt.current.load_package_state()["load_id"]
+        except CurrentLoadPackageStateNotAvailable:
+            load_id = f"iteration-{id(dlt.current.source())}"
+        with self._lock:
+            if self._session is None or self._load_id != load_id:
+                self.close()
+                self._session, self._load_id = self._open(load_id), load_id
+            return self._session
+
+    def _open(self, load_id: str) -> Session:
+        self.outcomes.clear()
+        settings = self.settings()
+        options = replace(self.options, in_flight=settings.in_flight)
+        session = Session(CargoClient(settings), options, load_id, dlt.current.source_state(), _destination())
+        session.watch = self.watch
+        return session
+
+    def settings(self) -> Settings:
+        """Find the settings: arguments, then the environment, then dlt's configuration."""
+        return resolve(self._token, self._url, fallback=_from_dlt)
+
+    def close(self) -> None:
+        """End the session that is open, if any, and remove its spool."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def pull_of(source: DltSource) -> Pull:
+    """Give the Pull behind a source that :func:`cargo` made, however it was narrowed since."""
+    for resource in source.resources.values():
+        pull = resource.explicit_args.get("pull")
+        if isinstance(pull, Pull):
+            return pull
+    raise BadSettings("this is no source of cargo_source: make one with cargo_source.cargo()")
+
+
+def entity_rows(pull: Pull, table: str) -> Sheet:
+    """Yield the files of one entity table."""
+    session = pull.session()
+    selected = frozenset(dlt.current.source().selected_resources)
+    read = read_table(session, table, NamingConvention().normalize_path, selected=selected)
+    pull.outcomes[table] = read.outcome
+    if read.spooled is None:
+        return
+    yield from _files(read.spooled, new=not session.table_state(table))
+    session.keep_state(table, **read.state)
+
+
+def record_rows(pull: Pull) -> Sheet:
+    """Yield the files of the rows of all chosen models, each for a table of its own."""
+    session, fold = pull.session(), NamingConvention().normalize_path
+    kept: dict[str, dict[str, Any]] = session.state.setdefault(RECORDS, {})
+    try:
+        models = choose(list_models(session, fold), session.options.models)
+    except Refused as refused:
+        note = skip_or_raise(session, RECORDS, refused)
+        pull.outcomes[RECORDS] = Outcome(RECORDS, RECORDS, lane="none", status="skipped", note=note)
+        return
+    for model in models:
+        before = session.record_state(model.uuid, model.table)
+        outcome = Outcome(RECORDS, model.table, lane="none")
+        pull.outcomes[model.table] = outcome
+        started = time.monotonic()
+        with session.client.stats.scope() as asked:
+            try:
+                read = read_model(session, model, before, fold)
+            except Refused as refused:
+                vanished = refused.error.reason == "modelNotFound"
+                note = "deleted in Cargo meanwhile" if vanished else skip_or_raise(session, RECORDS, refused)
+                outcome.status, outcome.note = "skipped", note
+                continue
+            finally:
+                outcome.requests, outcome.seconds = asked.requests, time.monotonic() - started
+        yield from _model_files(read, outcome, new=not before)
+        kept[model.uuid] = read.state
+
+
+def _model_files(read: ModelRead, outcome: Outcome, *, new: bool) -> Sheet:
+    if read.shape is None or read.spooled is None or read.landing is None:
+        return
+    outcome.lane, outcome.rows = read.landing.lane, read.spooled.rows
+    outcome.status = "refreshing" if read.landing.refreshing else "complete"
+    key = next(column.name for column in read.shape.columns if column.field == "_id")
+    hints = dlt.mark.make_hints(
+        table_name=read.shape.table,
+        columns=dlt_columns(read.shape.columns, (key,)),
+        primary_key=key,
+        write_disposition=MERGE,
+        additional_table_hints={"description": read.shape.description},
+    )
+    # The resource fills a table for each model: the hints of this one come first, as a variant of the resource.
+    yield dlt.mark.with_hints([], hints, create_table_variant=True)
+    yield from _files(read.spooled, new=new, table=read.shape.table)
+
+
+def _files(spooled: Spooled, *, new: bool, table: str | None = None) -> Sheet:
+    """Hand finished files to dlt as they are; a table without rows gets an empty one, which makes it."""
+    chunks = spooled.chunks or ([spooled.empty()] if new else [])
+    for chunk in chunks:
+        item = dlt.mark.with_file_import(str(chunk.path), "parquet", chunk.rows)
+        if table is not None:
+            # dlt passes the data, here none, to the function that names the table.
+            item.data = table
+        yield item
+
+
+def _table_named(item: str) -> str:
+    return item
+
+
+def dlt_columns(columns: Sequence[Column], key: Sequence[str]) -> dict[str, Any]:
+    """Give the columns of a table in dlt's terms, ours included."""
+    return {
+        column.name: {
+            "name": column.name,
+            **DLT_TYPES[column.type],
+            "nullable": not column.required,
+            "description": column.description,
+            **({"primary_key": True} if column.name in key else {}),
+        }
+        for column in (*columns, *OURS)
+    }
+
+
+def references(columns: Sequence[Column]) -> list[TTableReferenceInline]:
+    """Give the references of a table in dlt's terms; of several to one table dlt keeps one, so the first is given."""
+    found: dict[str, TTableReferenceInline] = {}
+    for column in columns:
+        if column.references and column.references[0] not in found:
+            table, name = column.references
+            found[table] = {"columns": [column.name], "referenced_table": table, "referenced_columns": [name]}
+    return list(found.values())
+
+
+def _destination() -> PipelineDestination | None:
+    try:
+        return PipelineDestination(dlt.current.pipeline())
+    except PipelineNotActive:
+        return None
+
+
+def _from_dlt(name: str) -> str | None:
+    value: object = dlt.secrets.get(f"sources.cargo.{name}", object)
+    return None if value is None else str(value)

@@ -1,0 +1,111 @@
+"""One whole sync around dlt's own run: what was left pending is dropped, then everything is read, loaded and told."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+from dlt.common.destination.exceptions import DestinationException
+from dlt.extract import DltSource
+from dlt.pipeline.exceptions import PipelineStepFailed
+from dlt.pipeline.pipeline import Pipeline
+
+from cargo_source.errors import CargoError, DestinationRefused, ReportBug
+from cargo_source.pull.outcome import Outcome
+from cargo_source.pull.session import Watch
+from cargo_source.pull.source import pull_of
+
+log = logging.getLogger("cargo_source")
+
+
+@dataclass
+class SyncReport:
+    """What a sync did. ``status`` is ``complete``, or ``refreshing`` where Cargo was still writing what was read."""
+
+    pipeline: str
+    dataset: str
+    outcomes: list[Outcome] = field(default_factory=list)
+    seconds: float = 0.0
+    run_id: str | None = None
+
+    @property
+    def status(self) -> str:
+        """The worst of the outcomes; a skip that nobody minds is complete."""
+        return "refreshing" if any(outcome.status == "refreshing" for outcome in self.outcomes) else "complete"
+
+    @property
+    def rows(self) -> int:
+        """Rows written in all."""
+        return sum(outcome.rows for outcome in self.outcomes)
+
+    @property
+    def requests(self) -> int:
+        """Requests made in all."""
+        return sum(outcome.requests for outcome in self.outcomes)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the report as JSON; ``entities`` is the only list at its top."""
+        return {
+            "status": self.status,
+            "run_id": self.run_id,
+            "pipeline": self.pipeline,
+            "dataset": self.dataset,
+            "rows": self.rows,
+            "requests": self.requests,
+            "seconds": round(self.seconds, 3),
+            "entities": [outcome.as_json() for outcome in self.outcomes],
+        }
+
+
+def sync(
+    pipeline: Pipeline, source: DltSource, *, watch: Watch | None = None, report: SyncReport | None = None
+) -> SyncReport:
+    """Load ``source``, which :func:`cargo_source.cargo` made, and report on every table.
+
+    A package that an earlier run left behind is aborted first, and its rows are read again: resuming it would load it
+    alone and leave what is new for another time. ``watch`` is told of progress. A ``report`` that is given is filled
+    even where the sync fails. Raises CargoError by remedy; the destination is then as after its last load.
+    """
+    pull = pull_of(source)
+    if watch is not None:
+        pull.watch = watch
+    report = report or SyncReport(pipeline.pipeline_name, pipeline.dataset_name or "")
+    started = time.monotonic()
+    try:
+        if pipeline.has_pending_data:
+            log.warning("an earlier sync was cut off: its package is dropped and its rows are read again")
+            pipeline.abort_packages()
+        info = pipeline.run(source)
+        report.run_id = info.loads_ids[-1] if info.loads_ids else None
+    except PipelineStepFailed as failure:
+        remedy = remedy_of(failure)
+        # Only a bug needs the whole chain, which is long, and quotes what dlt quotes.
+        raise remedy from failure if type(remedy) is ReportBug else None
+    finally:
+        pull.close()
+        report.outcomes = list(pull.outcomes.values())
+        report.seconds = time.monotonic() - started
+    return report
+
+
+def remedy_of(failure: BaseException) -> CargoError:
+    """Find what is behind dlt's own exception: our error as it was raised, a destination that refused, or a bug."""
+    chain = list(_chain(failure))
+    for error in chain:
+        if isinstance(error, CargoError):
+            return error
+    root = chain[-1]
+    step = str(getattr(failure, "step", None) or "run")
+    if step != "extract" or isinstance(root, OSError | duckdb.Error | DestinationException):
+        return DestinationRefused.from_cause(root, step=step)
+    return ReportBug(f"{type(root).__name__} while reading: please report this as a bug of cargo_source")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

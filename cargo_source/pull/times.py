@@ -1,0 +1,60 @@
+"""Times on the wire and in state, and the arithmetic of windows. Pure: the caller says what time it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+LOOKBACK = timedelta(hours=1)
+"""How far windows reach back behind the watermark: the vendor's own data arrives through a stream, and late."""
+
+_SECOND = timedelta(seconds=1)
+
+
+def parse_time(text: str) -> datetime:
+    """Read an ISO 8601 time, aware; one without a zone is taken as UTC. Raises ValueError on anything else."""
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """Write a time as the API writes them: ISO 8601 in UTC with milliseconds and Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def time_at(row: Mapping[str, Any], path: str) -> datetime | None:
+    """Give the time under a dotted path of an API row, or None where it is null, absent or no time."""
+    value: Any = row
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    if not isinstance(value, str):
+        return None
+    try:
+        return parse_time(value)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of the server's time: from ``start`` (None: from the beginning) to ``end``, both inclusive.
+
+    Whether the API's own filters are inclusive is not documented, so the bounds that are sent lie a second outside.
+    """
+
+    start: datetime | None
+    end: datetime
+
+    @property
+    def after(self) -> str | None:
+        """The lower bound to send."""
+        return format_time(self.start - _SECOND) if self.start else None
+
+    @property
+    def before(self) -> str:
+        """The upper bound to send; the server's clock is known to the second, so the whole second belongs to it."""
+        return format_time(self.end + 2 * _SECOND)
+
+    def reached_by(self, moment: datetime | None) -> bool:
+        """Say whether something that last moved at ``moment`` (None: unknown) may have news in this stretch."""
+        return self.start is None or (moment is not None and moment >= self.start)

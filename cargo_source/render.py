@@ -1,0 +1,172 @@
+"""What people see in a terminal. Results go to standard output, progress to standard error."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cargo_source.explore import CheckResult, Discovery, Preview
+from cargo_source.pull.outcome import Outcome
+from cargo_source.pull.session import Watch
+from cargo_source.pull.sync import SyncReport
+
+PLAIN_EVERY = 5.0
+"""Seconds between lines of progress of one table where there is no terminal."""
+WIDE = 120
+"""Columns to write where there is no terminal to measure."""
+
+STYLES = {"complete": "green", "refreshing": "yellow", "skipped": "yellow", "failed": "red"}
+
+
+def console() -> Console:
+    """Give the console for results."""
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+
+
+def table_of(title: str, *headers: str) -> Table:
+    """Start a table in the house style; a header that begins with > is aligned to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in headers:
+        table.add_column(header.lstrip(">"), justify="right" if header.startswith(">") else "left", overflow="fold")
+    return table
+
+
+def check(found: CheckResult) -> None:
+    """Show what the token opens."""
+    out = console()
+    out.print(f"[bold]{found.name or 'workspace'}[/bold] {found.workspace}, server time {found.server_time}")
+    table = table_of("", "entity", "needs", "may read", ">ms", "note")
+    for access in found.entities:
+        verdict = "[green]yes[/green]" if access.allowed else "[red]no[/red]"
+        table.add_row(access.entity, access.permission, verdict, f"{access.ms:.0f}" if access.ms else "", access.note)
+    out.print(table)
+    if found.missing:
+        out.print(
+            f"The token lacks {', '.join(found.missing)}: a sync skips these entities. Add them in Settings > API."
+        )
+    else:
+        out.print("The token may read every entity.")
+
+
+def discovery(found: Discovery) -> None:
+    """Show entities and models."""
+    out = console()
+    entities = table_of("Entities", "table", "key", "cursor", "what it holds")
+    for row in found.entities:
+        entities.add_row(row["table"], row["key"], row["cursor"], row["about"])
+    models = table_of("Models", "model", "table", "kind", ">columns", ">rows", "lane", "cursor", "last emitted")
+    for model in found.models:
+        rows = "?" if model.rows is None else f"{model.rows:,}"
+        models.add_row(
+            f"{model.dataset}.{model.model}",
+            model.table,
+            model.kind,
+            str(model.columns),
+            rows,
+            model.lane,
+            model.cursor,
+            (model.last_emitted_at or "never")[:19],
+        )
+    out.print(entities, models)
+
+
+def preview(found: Preview) -> None:
+    """Show rows, one block each, since models are wide."""
+    out = console()
+    for index, row in enumerate(found.rows.to_pylist(), start=1):
+        table = table_of(f"{found.table}: row {index}", "column", "value")
+        for name, value in row.items():
+            table.add_row(name, "[dim]null[/dim]" if value is None else _plain(value))
+        out.print(table)
+    if not found.rows.num_rows:
+        out.print(f"{found.table} has no rows; its columns: {', '.join(found.rows.column_names)}")
+
+
+def _plain(value: Any) -> str:
+    from rich.markup import escape
+
+    text = str(value)
+    return escape(text if len(text) <= 200 else text[:200] + "…")
+
+
+def report(done: SyncReport, database: Path | None) -> None:
+    """Show what a sync did."""
+    out = console()
+    out.print(outcomes_table(done.outcomes))
+    where = f" into {database}, schema {done.dataset}" if database else ""
+    out.print(f"{done.rows:,} rows{where} in {done.seconds:.1f} s with {done.requests:,} requests: {done.status}")
+    for outcome in done.outcomes:
+        if outcome.note:
+            out.print(f"[yellow]{outcome.table}[/yellow]: {outcome.note}")
+
+
+def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
+    """Show each table of a sync on a line."""
+    table = table_of("", "table", ">rows", "lane", ">requests", ">seconds", "status")
+    for outcome in outcomes:
+        status = f"[{STYLES[outcome.status]}]{outcome.status}[/]"
+        lane = "unmoved" if outcome.lane == "none" else outcome.lane
+        table.add_row(
+            outcome.table,
+            f"{outcome.rows:,}",
+            lane,
+            f"{outcome.requests:,}",
+            f"{outcome.seconds:.1f}",
+            status,
+        )
+    return table
+
+
+def sandbox(where: dict[str, str]) -> None:
+    """Say where the sandbox listens, as lines for a shell."""
+    out = console()
+    out.print(f"export CARGO_API_URL={where['url']}\nexport CARGO_API_TOKEN={where['token']}", soft_wrap=True)
+    out.print(
+        f"[dim]# control door: {where['url']}/_sandbox with token {where['control_token']}; Ctrl-C stops[/dim]",
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def progress() -> Iterator[Watch]:
+    """Give a watcher: a live display on a terminal, a line now and then elsewhere."""
+    err = Console(stderr=True, highlight=False)
+    if not err.is_terminal:
+        yield _plain_watch(err)
+        return
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,} rows"),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def watch(table: str, rows: int, total: int | None) -> None:
+        if table not in tasks:
+            tasks[table] = bars.add_task(table, total=total)
+        bars.update(tasks[table], completed=rows, total=total)
+
+    with bars:
+        yield watch
+
+
+def _plain_watch(err: Console) -> Watch:
+    told: dict[str, float] = {}
+
+    def watch(table: str, rows: int, total: int | None) -> None:
+        now = time.monotonic()
+        if now - told.setdefault(table, now) >= PLAIN_EVERY:
+            told[table] = now
+            err.print(f"{table}: {rows:,} rows" + (f" of {total:,}" if total else ""))
+
+    return watch

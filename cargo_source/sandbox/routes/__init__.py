@@ -1,0 +1,13 @@
+"""Every operation that the sandbox serves, by the groups of the API."""
+
+from cargo_source.sandbox.operations import Operation
+from cargo_source.sandbox.routes import ai, orchestration, records, segmentation, storage, workspace
+
+OPERATIONS: tuple[Operation, ...] = (
+    *workspace.OPERATIONS,
+    *storage.OPERATIONS,
+    *records.OPERATIONS,
+    *segmentation.OPERATIONS,
+    *orchestration.OPERATIONS,
+    *ai.OPERATIONS,
+)

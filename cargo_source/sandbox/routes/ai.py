@@ -1,0 +1,77 @@
+"""Agents, their releases, and what they say: chats and messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cargo_source.sandbox.answers import Answer, Call, not_found
+from cargo_source.sandbox.listings import PAGING, Getting, Listing, among, contains
+from cargo_source.sandbox.operations import get
+from cargo_source.sandbox.shapes import Fields, moment, one_of, required, several, text, uuid
+
+Wire = dict[str, Any]
+
+RELEASE_STATUSES = ("draft", "deployed", "archived")
+MESSAGE_STATUSES = ("pending", "generating", "success", "error", "cancelling", "cancelled")
+TRIGGERS = ("chat", "connector", "draft", "web_extension", "app", "workflow", "schedule")
+
+
+def _triggered(chat: Wire, kind: str) -> bool:
+    return bool(chat["trigger"]["type"] == kind)
+
+
+def _last_status(chat: Wire, statuses: list[str]) -> bool:
+    return not statuses or (chat["lastMessage"] is not None and chat["lastMessage"]["status"] in statuses)
+
+
+def _newest(call: Call, status: str) -> Answer:
+    found = call.store.lists.matching(RELEASES, {**call.params, "statuses": [status]})
+    if not found:
+        raise not_found("releaseNotFound")
+    return Answer({"release": found[0]})
+
+
+def _deployed(call: Call) -> Answer:
+    return _newest(call, "deployed")
+
+
+def _draft(call: Call) -> Answer:
+    return _newest(call, "draft")
+
+
+RELEASES = Listing("agent_releases", "releases", paged=True, parent="agentUuid", tests={"statuses": among("status")})
+CHATS = Listing(
+    "chats",
+    "chats",
+    paged=True,
+    tests={"triggerType": _triggered, "messageStatuses": _last_status, "name": contains("name")},
+)
+MESSAGES = Listing("messages", "messages", newest=None, oldest="createdAt", paged=True, parent="chatUuid")
+
+_CHATS: Fields = {
+    **PAGING,
+    **dict.fromkeys(("agentUuid", "releaseUuid", "userUuid"), uuid()),
+    "triggerType": one_of(*TRIGGERS),
+    "messageStatuses": several(one_of(*MESSAGE_STATUSES)),
+    "name": text(),
+    **dict.fromkeys(("createdAfter", "createdBefore"), moment()),
+}
+_RELEASES: Fields = {
+    **PAGING,
+    **dict.fromkeys(("agentUuid", "userUuid"), uuid()),
+    "statuses": several(one_of(*RELEASE_STATUSES)),
+}
+_OF_AGENT: Fields = {"agentUuid": required(uuid())}
+
+OPERATIONS = (
+    get("/ai/agents/list", Listing("agents", "agents")),
+    get("/ai/agents/{uuid}", Getting("agents", "agent", "agentNotFound")),
+    get("/ai/releases/list", RELEASES, _RELEASES),
+    get("/ai/releases/deployed", _deployed, _OF_AGENT),
+    get("/ai/releases/draft", _draft, _OF_AGENT),
+    get("/ai/releases/{uuid}", Getting("agent_releases", "release", "releaseNotFound")),
+    get("/ai/chats/list", CHATS, _CHATS),
+    get("/ai/chats/{uuid}", Getting("chats", "chat", "chatNotFound")),
+    get("/ai/messages/list", MESSAGES, {**PAGING, "chatUuid": required(uuid())}),
+    get("/ai/messages/{uuid}", Getting("messages", "message", "messageNotFound")),
+)

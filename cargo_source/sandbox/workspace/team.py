@@ -1,0 +1,85 @@
+"""Whose workspace it is: the workspace itself, the token's user, colleagues, connectors and folders."""
+
+from typing import Any
+
+from cargo_source.sandbox.identity import Stream, uuid_for
+from cargo_source.sandbox.moments import DAY, HOUR, iso
+from cargo_source.sandbox.workspace.warehouse import HISTORY_DAYS
+
+SECRET = "sandbox-secret-"  # noqa: S105  a made-up value that tests look for
+COLLEAGUES = 6
+CONNECTED = (
+    "hubspot", "salesforce", "stripe", "zendesk", "apollo", "google_sheets", "http", "segment", "snowflake", "gong",
+    "intercom", "agent", "agent_", "attio", "pipedrive", "mixpanel", "outreach", "clearbit", "linkedin", "slack",
+    "bigquery", "openai", "anthropic",
+)  # fmt: skip
+LANGUAGE_MODELS = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet-4"))
+
+
+class Team:
+    """Uuids that many entities refer to, though their own lists are not served."""
+
+    def __init__(self, seed: int, start: int) -> None:
+        self.seed = seed
+        self.created = start - HISTORY_DAYS * DAY
+        self.workspace_uuid = uuid_for(seed, "workspace")
+        self.users = [uuid_for(seed, "user", number) for number in range(COLLEAGUES)]
+        self.connectors = {slug: uuid_for(seed, "connector", slug) for slug in CONNECTED}
+        self.folders = [uuid_for(seed, "folder", number) for number in range(5)]
+        self._secrets = 0
+
+    def secret(self) -> str:
+        """Return a made-up secret that is easy to recognise where it must not appear."""
+        self._secrets += 1
+        return f"{SECRET}{self._secrets}"
+
+    def folder(self, stream: Stream) -> str | None:
+        """Draw a folder, or none."""
+        return stream.pick(self.folders) if stream.chance(0.5) else None
+
+    def workspace(self) -> dict[str, Any]:
+        """Return the workspace as the API shows it."""
+        return {
+            "uuid": self.workspace_uuid,
+            "name": "Marsh & Fils (sandbox)",
+            "allowedEmailDomains": ["marsh.example"],
+            "syncs": [],
+            "temporalNamespace": "sandbox",
+            "temporalTaskQueuePrefix": None,
+            "maxConcurrentRuns": 50,
+            "openAiVectorStoreId": None,
+            "createdAt": iso(self.created),
+            "updatedAt": iso(self.created + 30 * DAY),
+            "logoUrl": None,
+            "metadata": {"industry": "software"},
+            "chromeExtensionMasterAgentUuid": None,
+            "chromeExtensionAvailableAgentUuids": None,
+            "defaultRoleUuid": uuid_for(self.seed, "role", "member"),
+            "allowedLoginProviders": None,
+            "ssoIdentifier": None,
+            "quotaBuckets": {"default": 1000},
+        }
+
+    def user(self) -> dict[str, Any]:
+        """Return the token's user as the API shows them."""
+        permissions = [{"effect": "allow", "resources": None, "actions": ["*"]}]
+        return {
+            "uuid": self.users[0],
+            "email": "ada@marsh.example",
+            "firstName": "Ada",
+            "lastName": "Marsh",
+            "picture": None,
+            "lastSignInAt": iso(self.created + 100 * DAY + 7 * HOUR),
+            "createdAt": iso(self.created),
+            "updatedAt": iso(self.created + 100 * DAY + 7 * HOUR),
+            "webExtensionData": {"token": self.secret()},
+            "workspaceUuid": self.workspace_uuid,
+            "permissions": permissions,
+            "role": {
+                "uuid": uuid_for(self.seed, "role", "admin"),
+                "workspaceUuid": self.workspace_uuid,
+                "slug": "admin",
+                "permissions": permissions,
+                "createdAt": iso(self.created),
+            },
+        }

@@ -1,0 +1,36 @@
+import os
+
+os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+# What the developer has set must not reach the tests.
+for name in (
+    "CARGO_API_TOKEN",
+    "CARGO_API_TOKEN_FILE",
+    "CARGO_API_URL",
+    "CARGO_IN_FLIGHT",
+    "CARGO_WAIT_BUDGET",
+):
+    os.environ.pop(name, None)
+
+import hypothesis
+import pytest
+
+# Two busy cores make single examples slow; that says nothing about what is tested.
+hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("ours")
+
+
+@pytest.fixture(scope="session")
+def box():
+    """A sandbox that tests share and leave as it is."""
+    from cargo_source.sandbox import Sandbox
+
+    with Sandbox(seed=7, companies=120) as shared:
+        yield shared
+
+
+@pytest.fixture
+def target(tmp_path):
+    """A database of a test's own."""
+    from tests.target import Target
+
+    return Target(tmp_path)

@@ -1,0 +1,64 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cargo_source.errors import IncompleteRead
+from cargo_source.pull.pages import Page, read_list
+
+
+def key(row):
+    return row["uuid"]
+
+
+def rows_of(n):
+    return [{"uuid": i} for i in range(n)]
+
+
+def read(fetch, size=100):
+    return [row for page in read_list(fetch, size, key, map, what="things") for row in page]
+
+
+@given(st.integers(0, 350), st.integers(1, 100), st.booleans(), st.lists(st.integers(1, 100), max_size=20))
+def test_every_row_comes_once_whatever_size_of_page_the_server_keeps_to(total, cap, counted, sizes):
+    """Short pages, capped pages, with and without a count: each row once."""
+    rows, caps = rows_of(total), iter(sizes)
+
+    def fetch(offset, limit):
+        some = rows[offset : offset + min(limit, next(caps, cap))]
+        return Page(some, total if counted else None)
+
+    assert sorted(row["uuid"] for row in read(fetch)) == list(range(total))
+
+
+def test_a_row_that_slipped_between_pages_is_found_by_the_count():
+    """When a row moves to an earlier page while later ones are read, the count tells, and the list is read again."""
+    calls = []
+
+    def fetch(offset, limit):
+        calls.append(offset)
+        rows = rows_of(250)
+        if len(calls) == 2:
+            # Between the first two pages a row of the first page moved to the end.
+            rows = rows[1:] + rows[:1]
+        return Page(rows[offset : offset + limit], 250)
+
+    assert len(read(fetch)) == 250
+
+
+def test_a_count_that_is_never_reached_stops_the_read_with_both_numbers():
+    """A server that counts more than it gives is not taken at half its word."""
+    with pytest.raises(IncompleteRead, match=r"250.*200") as caught:
+        read(lambda offset, limit: Page(rows_of(200)[offset : offset + limit], 250))
+    assert (caught.value.expected, caught.value.got) == (250, 200)
+
+
+def test_an_empty_list_costs_one_request():
+    """Nothing there is known from one answer."""
+    calls = []
+
+    def fetch(offset, _limit):
+        calls.append(offset)
+        return Page([], None)
+
+    assert read(fetch) == []
+    assert calls == [0]

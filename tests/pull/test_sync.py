@@ -1,0 +1,152 @@
+"""The main job: a workspace over real HTTP into DuckDB, held against what the sandbox itself knows."""
+
+import random
+import time
+from datetime import timedelta
+
+import pytest
+
+from cargo_source.catalog import ENTITIES
+from cargo_source.sandbox import Sandbox
+from tests.target import differences
+
+WHOLE_LISTS = {
+    "workspaces",
+    "datasets",
+    "models",
+    "relationships",
+    "segments",
+    "workflows",
+    "plays",
+    "tools",
+    "agents",
+    "agent_releases",
+}
+"""Entities that the API gives as whole lists only."""
+
+seeds = pytest.mark.parametrize(
+    "seed", [random.SystemRandom().randrange(10**6) for _ in range(2)], ids=lambda s: "unseen"
+)
+
+
+@seeds
+def test_every_table_equals_the_workspace_after_days_of_syncs(target, seed):
+    """On unseen seeds: all rows after the first sync, all inserted and changed ones after each later day."""
+    with Sandbox(seed=seed, companies=150) as box:
+        target.sync(box)
+        assert differences(target, box) == [], f"seed {seed}"
+        for day in (1, 2):
+            box.advance(days=1)
+            target.sync(box)
+            assert differences(target, box, deleted=True) == [], f"seed {seed}, day {day}"
+
+
+def test_the_sandbox_is_not_sparse(target, box):
+    """Twenty rows in every table, three pages of what pages: a comparison with little would show little."""
+    report = target.sync(box)
+    rows = {outcome.table: outcome.rows for outcome in report.outcomes}
+    assert {table: rows[table] for table in ENTITIES if rows[table] < 20} == {"workspaces": 1}
+    paged = [e.table for e in ENTITIES.values() if e.call is not None and e.call.page]
+    assert {table: rows[table] for table in paged if rows[table] <= 200} == {}
+    assert {outcome.status for outcome in report.outcomes} == {"complete"}
+
+
+def test_a_second_sync_with_nothing_new_moves_next_to_nothing(target, box):
+    """What is read again lies in the lookback; whole lists are compared and not written."""
+    first = target.sync(box)
+    second = target.sync(box)
+    written = {outcome.table: outcome.rows for outcome in second.outcomes if outcome.rows}
+    assert not WHOLE_LISTS & written.keys()
+    assert second.rows < first.rows * 0.2
+    assert differences(target, box) == []
+
+
+def test_only_what_moved_and_the_lookback_is_served_on_later_days(target):
+    """Counted at the sandbox: rows served are no more than what changed since the watermark less the lookback."""
+    with Sandbox(seed=11, companies=300) as box:
+        target.sync(box)
+        watermark = box.world.now
+        followed = {row["runUuid"] for row in box.truth("spans") if row["executionStatus"] == "pending"}
+        box.advance(days=1)
+        box.journal.clear()
+        target.sync(box)
+        served = box.journal.rows_by_path()
+        since = (watermark - timedelta(hours=1, seconds=2)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+        def moved(table, field):
+            return sum(1 for row in box.truth(table) if row[field] >= since)
+
+        assert served["orchestration/runs/list"] <= moved("runs", "updatedAt")
+        of_followed = sum(1 for row in box.truth("spans") if row["runUuid"] in followed)
+        assert served["orchestration/spans/list"] <= moved("spans", "executionStartedAt") + of_followed
+        assert served["orchestration/traces/list"] <= moved("traces", "startedAt")
+        changes = {row["uuid"] for row in box.truth("changes") if row["createdAt"] >= since}
+        fetched = sum(1 for row in box.truth("change_rows") if row["changeUuid"] in changes)
+        assert (
+            sum(
+                count
+                for path, count in served.items()
+                if path.startswith("segmentation/changes/") and path.endswith("/fetch")
+            )
+            <= fetched
+        )
+        rows = sum(count for path, count in served.items() if path.startswith("exports/") or path == "exports")
+        emitted = 0
+        for model in box.truth("models"):
+            records = box.truth_rows(model["uuid"])
+            dated = records and "_emitted_at" in records[0]
+            moved_rows = [r for r in records if not dated or r["_emitted_at"] >= since]
+            emitted += len(moved_rows) if dated or (model["lastEmittedAt"] or since) >= since else 0
+        assert rows <= emitted
+
+
+@pytest.mark.parametrize("years", [-1, 1], ids=["behind", "ahead"])
+def test_the_machines_clock_does_not_matter(target, monkeypatch, years):
+    """With this machine's clock a year off, tables are the same: only the server's time counts."""
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + years * 365 * 86_400)
+    with Sandbox(seed=23, companies=60) as box:
+        for _ in range(2):
+            target.sync(box)
+            box.advance(days=1)
+        target.sync(box)
+        assert differences(target, box, deleted=True) == []
+
+
+def test_faults_that_pass_do_not_show_in_the_tables(target):
+    """With 5 % of all requests failing in every way that may be retried, each table equals the truth."""
+    with Sandbox(seed=31, companies=120) as box:
+        for kind, more in RETRYABLE.items():
+            box.faults.add({"path": "*", "kind": kind, "probability": 0.05 / len(RETRYABLE), "count": None, **more})
+        report = target.sync(box)
+        box.advance(days=1)
+        second = target.sync(box)
+        box.faults.clear()
+        assert differences(target, box, deleted=True) == []
+        assert report.status == second.status == "complete"
+        assert box.journal.faults() > 5
+
+
+RETRYABLE = {
+    "429": {"retry_after": "seconds", "seconds": 0},
+    "5xx": {},
+    "reset": {},
+    "cut": {},
+    "invalid_json": {},
+}
+
+
+def test_pages_in_place_of_exports_give_the_same_tables(target):
+    """Where the workspace has no SQL, rows come by pages, with the same schema, and equal the truth."""
+    with Sandbox(seed=41, companies=230) as box:
+        box.faults.add({"path": "storage/query*", "kind": "forbidden", "count": None})
+        report = target.sync(box)
+        assert {o.lane for o in report.outcomes if o.entity == "records"} == {"pages"}
+        assert differences(target, box) == []
+        pages = {table: target.types(table) for table in target.tables()}
+        box.faults.clear()
+        box.advance(days=1)
+        report = target.sync(box)
+        assert "export" in {o.lane for o in report.outcomes if o.entity == "records"}
+        assert differences(target, box, deleted=True) == []
+        assert {table: target.types(table) for table in target.tables()} == pages

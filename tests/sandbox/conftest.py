@@ -1,0 +1,44 @@
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from cargo_source.sandbox import Sandbox
+
+
+def client(box, token=None):
+    return httpx.Client(base_url=f"{box.url}/v1", headers={"authorization": f"Bearer {token or box.token}"}, timeout=20)
+
+
+@pytest.fixture(scope="session")
+def api(box):
+    """A client of the shared sandbox."""
+    with client(box) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="module")
+def own():
+    """A small sandbox of a test module's own, that may be changed; `own.api` is its client."""
+    with Sandbox(seed=3, companies=20) as box, client(box) as http:
+        yield SimpleNamespace(box=box, api=http)
+
+
+@pytest.fixture
+def faulty(own):
+    """The module's own sandbox with clean faults and journal, before and after."""
+    own.box.faults.clear()
+    own.box.journal.clear()
+    yield own
+    own.box.faults.clear()
+
+
+@pytest.fixture(scope="session")
+def companies(box):
+    """The model of the workspace's own companies."""
+    datasets = box.world.tables["datasets"]
+    return next(
+        model
+        for model in box.truth("models")
+        if model["slug"] == "companies" and datasets[model["datasetUuid"]]["slug"] == "default"
+    )

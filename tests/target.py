@@ -1,0 +1,233 @@
+"""A DuckDB database that syncs load into, compared cell by cell with what the sandbox itself holds.
+
+The comparison knows the API and the tables' naming, and nothing of the connector's typing.
+"""
+
+import hashlib
+import json
+import math
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from cargo_source.catalog import ENTITIES
+from cargo_source.pull.destination import duckdb_pipeline
+from cargo_source.pull.source import cargo
+from cargo_source.pull.sync import SyncReport, sync
+
+NAMING = NamingConvention()
+PERSONAL = {"record_title", "root_record_title", "parts"}
+ABSENT = object()
+
+KEYS = {
+    "columns": ("modelUuid", "kind", "slug"),
+    "executions": ("runUuid", "index"),
+    "spans": ("runUuid", "executionIndex"),
+    "change_rows": ("changeUuid", "_kind", "_id"),
+}
+"""Keys of entities other than uuid, in the API's terms."""
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+class Target:
+    """One database with its state, and syncs into it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = folder / "warehouse.duckdb"
+
+    def sync(self, box: Any, **options: Any) -> SyncReport:
+        token = options.pop("token", box.token)
+        pipeline = duckdb_pipeline(self.database, "cargo", self.folder / "state")
+        return sync(pipeline, cargo(token=token, url=box.url, **options))
+
+    def query(self, sql: str) -> list[tuple]:
+        with duckdb.connect(str(self.database)) as db:
+            db.execute("SET TimeZone = 'UTC'")
+            return db.execute(sql).fetchall()
+
+    def tables(self) -> set[str]:
+        found = self.query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'cargo'")
+        return {name for (name,) in found if not name.startswith("_dlt")}
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        with duckdb.connect(str(self.database)) as db:
+            db.execute("SET TimeZone = 'UTC'")
+            found = db.execute(f'SELECT * FROM cargo."{table}"')
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def types(self, table: str) -> dict[str, str]:
+        return {name: kind for name, kind, *_ in self.query(f'DESCRIBE cargo."{table}"')}
+
+
+def same(cell: Any, value: Any, kind: str) -> bool:
+    """Whether a cell of a table holds a value of the API."""
+    if value is ABSENT:
+        return cell is None
+    if kind == "JSON":
+        return (None if cell is None else json.loads(cell)) == value
+    if cell is None or value is None or value == {}:
+        return cell is None and (value is None or value == {})
+    if kind.startswith("TIMESTAMP"):
+        return cell.astimezone(UTC) == datetime.fromisoformat(value).astimezone(UTC)
+    if isinstance(value, bool) or isinstance(cell, bool):
+        return cell is value
+    if isinstance(value, int | float):
+        return math.isclose(float(cell), float(value), rel_tol=0, abs_tol=0) and (
+            not isinstance(cell, int) or cell == value
+        )
+    return cell == value
+
+
+def differences(target: Target, box: Any, *, skip: set[str] = frozenset(), deleted: bool = False) -> list[str]:
+    """Everything in which tables differ from the sandbox's truth; ``deleted`` allows rows that Cargo has no more."""
+    found = []
+    for table in ENTITIES:
+        if table not in skip:
+            found += entity_differences(target, box, table, deleted=deleted)
+    if "models" not in skip and "records" not in skip:
+        for model in box.truth("models"):
+            found += model_differences(target, box, model, deleted=deleted)
+    return found
+
+
+def entity_differences(target: Target, box: Any, table: str, *, deleted: bool = False) -> list[str]:
+    if table == "agent_runs":
+        return agent_run_differences(target, box)
+    truth = box.truth(table)
+    if table == "change_rows":
+        truth = [_change_row(row, box) for row in truth if row["_kind"] != "unchanged"]
+        key = ("changeUuid", "kind", "recordId")
+    else:
+        key = KEYS.get(table, ("uuid",))
+    names = {field: snake(field) for row in truth for field in row}
+    landed = {tuple(row[snake(field)] for field in key): row for row in target.rows(table)}
+    wanted = {tuple(row[field] for field in key): row for row in truth}
+    found = _keys(table, landed, wanted, deleted=deleted)
+    types = target.types(table)
+    for identity in landed.keys() & wanted.keys():
+        for field, name in names.items():
+            if name in PERSONAL:
+                assert name not in types
+                continue
+            value = without_secrets(wanted[identity].get(field, ABSENT), field)
+            if not same(landed[identity][name], value, types[name]):
+                found.append(f"{table} {identity}: {name} is {landed[identity][name]!r}, not {value!r}")
+        if landed[identity]["_cargo_extra"] is not None:
+            found.append(f"{table} {identity}: something did not fit: {landed[identity]['_cargo_extra']}")
+    return found
+
+
+def model_differences(target: Target, box: Any, model: dict[str, Any], *, deleted: bool = False) -> list[str]:
+    (table,) = [name for uuid, name in target.query('SELECT uuid, "table" FROM cargo.models') if uuid == model["uuid"]]
+    types = target.types(table)
+    truth = box.truth_rows(model["uuid"])
+    landed = {row["_id"]: row for row in target.rows(table)}
+    wanted = {row["_id"]: row for row in truth}
+    found = _keys(table, landed, wanted, deleted=deleted)
+    columns = column_of(types, sorted({field for row in truth for field in row}))
+    for identity in landed.keys() & wanted.keys():
+        for field, name in columns.items():
+            if not same(landed[identity][name], wanted[identity][field], types[name]):
+                found.append(
+                    f"{table} {identity}: {name} is {landed[identity][name]!r}, not {wanted[identity][field]!r}"
+                )
+        if landed[identity]["_cargo_extra"] is not None:
+            found.append(f"{table} {identity}: something did not fit: {landed[identity]['_cargo_extra']}")
+    return found
+
+
+def column_of(types: dict[str, str], fields: list[str]) -> dict[str, str]:
+    """The column of each field of a model: in snake_case; of those that fold alike, all but the exact one are marked."""
+    plain = {field: NAMING.normalize_path(field) for field in fields}
+    names = {}
+    for field in fields:
+        alone = sum(name == plain[field] for name in plain.values()) == 1
+        mark = hashlib.sha256(field.encode()).hexdigest()[:6]
+        names[field] = plain[field] if alone or field == plain[field] else f"{plain[field]}_{mark}"
+        assert names[field] in types
+    return names
+
+
+def agent_run_differences(target: Target, box: Any) -> list[str]:
+    """Agent runs, worked out from the truth of messages, chats and runs."""
+    chats = {chat["uuid"]: chat for chat in box.truth("chats")}
+    children: dict[str, int] = {}
+    for run in box.truth("runs"):
+        if run["parentMessageUuid"]:
+            children[run["parentMessageUuid"]] = children.get(run["parentMessageUuid"], 0) + 1
+    landed = {row["message_uuid"]: row for row in target.rows("agent_runs")}
+    answers = {row["uuid"]: row for row in box.truth("messages") if row["type"] == "assistant"}
+    found = _keys("agent_runs", landed, answers, deleted=False)
+    for uuid in landed.keys() & answers.keys():
+        message, row = answers[uuid], landed[uuid]
+        chat, usage, evaluation = (
+            chats[message["chatUuid"]],
+            message["usage"] or {},
+            message["evaluation"] or {},
+        )
+        expected = {
+            "agent_uuid": message["agentUuid"] or chat["agentUuid"],
+            "chat_uuid": message["chatUuid"],
+            "trace_uuid": chat["traceUuid"],
+            "trigger_type": chat["trigger"]["type"],
+            "status": message["status"],
+            "credits_used_count": usage.get("creditsUsedCount"),
+            "tokens_used_count": usage.get("tokensUsedCount"),
+            "output_tokens_count": usage.get("outputTokensCount"),
+            "evaluation_score": evaluation.get("score"),
+            "evaluation_passed": evaluation.get("passed"),
+            "child_runs_count": children.get(uuid, 0),
+        }
+        if message["finishedAt"]:
+            seconds = datetime.fromisoformat(message["finishedAt"]) - datetime.fromisoformat(message["createdAt"])
+            expected["duration_seconds"] = seconds.total_seconds()
+        found += [
+            f"agent_runs {uuid}: {name} is {row[name]!r}, not {value!r}"
+            for name, value in expected.items()
+            if row[name] != value
+        ]
+    return found
+
+
+def without_secrets(value: Any, field: str) -> Any:
+    """What may land of a value: the contract's secrets are left out."""
+    if isinstance(value, list):
+        return [without_secrets(item, field) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("type") == "encryption":
+        return {name: item for name, item in value.items() if name != "value"}
+    return {
+        name: without_secrets(item, name)
+        for name, item in value.items()
+        if name != "captchaSecret" and not (name == "authentication" and field == "mcpClients")
+    }
+
+
+def _change_row(row: dict[str, Any], box: Any) -> dict[str, Any]:
+    change = box.world.tables["changes"][row["changeUuid"]]
+    meta = {"_kind", "_id", "_title", "_time", "changeUuid"}
+    return {
+        "changeUuid": row["changeUuid"],
+        "segmentUuid": change["segmentUuid"],
+        "createdAt": change["createdAt"],
+        "kind": row["_kind"],
+        "recordId": row["_id"],
+        "title": row["_title"],
+        "time": row.get("_time"),
+        "record": {name: value for name, value in row.items() if name not in meta},
+    }
+
+
+def _keys(table: str, landed: dict, wanted: dict, *, deleted: bool) -> list[str]:
+    found = [f"{table}: {key} is missing" for key in wanted.keys() - landed.keys()]
+    return found if deleted else found + [f"{table}: {key} is not in Cargo" for key in landed.keys() - wanted.keys()]

@@ -1,0 +1,246 @@
+"""The command line as scripts and people meet it: exits, JSON, messages."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from cargo_source.catalog import ENTITIES
+
+
+def run(*arguments, cwd, token=None, url=None, **more):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CARGO_")}
+    environment |= {"HOME": str(cwd), "CARGO_WAIT_BUDGET": "2", **more}
+    if token:
+        environment["CARGO_API_TOKEN"] = token
+    if url:
+        environment["CARGO_API_URL"] = url
+    command = [sys.executable, "-m", "cargo_source", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def told(done, *words):
+    """One line, without a traceback, that says what to do."""
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_sync_prints_one_json_object_with_the_entities(box, tmp_path):
+    """What scripts read: the entities with these fields, and no other list at the top."""
+    done = run("sync", "--json", "--database", "x.duckdb", cwd=tmp_path, token=box.token, url=box.url)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert [name for name, value in answer.items() if isinstance(value, list)] == ["entities"]
+    assert {e["table"] for e in answer["entities"]} >= set(ENTITIES)
+    assert all(
+        {"entity", "table", "rows", "requests", "lane", "status", "seconds"} <= e.keys() for e in answer["entities"]
+    )
+    assert answer["requests"] == sum(e["requests"] for e in answer["entities"])
+
+
+def test_only_and_models_narrow_a_sync(box, tmp_path):
+    """--only names entity tables, --models adds rows of models; parents are read and not loaded."""
+    done = run(
+        "sync",
+        "--json",
+        "--only",
+        "executions",
+        "--models",
+        "default.companies",
+        cwd=tmp_path,
+        token=box.token,
+        url=box.url,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {e["table"] for e in json.loads(done.stdout)["entities"]} == {"executions", "default__companies"}
+
+
+def test_a_person_reads_a_table(box, tmp_path):
+    """Without --json a sync ends with a table and a line that says what happened."""
+    done = run("sync", "--only", "agents", cwd=tmp_path, token=box.token, url=box.url)
+    assert done.returncode == 0
+    assert "agents" in done.stdout
+    assert "rows into" in done.stdout
+
+
+@pytest.mark.parametrize("command", [["sync"], ["check"], ["discover"], ["preview", "companies"]], ids=lambda c: c[0])
+def test_no_token(box, tmp_path, command):
+    """Without a token every command names the variable and where to make one."""
+    told(done := run(*command, cwd=tmp_path, url=box.url), "CARGO_API_TOKEN", "Settings > API")
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("command", [["sync"], ["check"], ["discover"]], ids=lambda c: c[0])
+def test_a_wrong_token(box, tmp_path, command):
+    """A refused token is a setting to fix, and is not shown."""
+    told(done := run(*command, cwd=tmp_path, url=box.url, token="wrong-canary"), "CARGO_API_TOKEN", "401")
+    assert done.returncode == 2
+    assert "canary" not in done.stderr + done.stdout
+
+
+def test_an_unknown_host(tmp_path):
+    """A host that does not exist is named, with the setting that names it."""
+    told(done := run("sync", cwd=tmp_path, url="https://no-such-host.invalid", token="t"), "CARGO_API_URL")
+    assert done.returncode in (1, 2)
+
+
+def test_a_host_that_answers_html(tmp_path):
+    """A web page in place of the API says that the address is wrong."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b"<html>hello</html>"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = run(
+            "check",
+            cwd=tmp_path,
+            url=f"http://127.0.0.1:{server.server_port}",
+            token="t",
+            CARGO_WAIT_BUDGET="30",
+        )
+        server.shutdown()
+    told(done, "CARGO_API_URL", "HTML")
+    assert done.returncode in (1, 2)
+
+
+def test_a_missing_permission_is_skipped_and_listed(box, tmp_path):
+    """What the token may not read is skipped, visibly, and all the rest loads."""
+    token = box.token_without("segmentation")
+    done = run("sync", "--json", cwd=tmp_path, url=box.url, token=token)
+    assert done.returncode == 0, done.stderr
+    status = {e["table"]: e["status"] for e in json.loads(done.stdout)["entities"]}
+    assert {table for table, found in status.items() if found == "skipped"} == {
+        "segments",
+        "changes",
+        "change_rows",
+    }
+
+
+@pytest.mark.parametrize("switch", [["--strict"], ["--only", "segments"]], ids=["strict", "named"])
+def test_a_missing_permission_fails_where_a_skip_would_hide_it(box, tmp_path, switch):
+    """--strict, or naming the entity, makes the skip a failure that names the permission."""
+    done = run("sync", *switch, cwd=tmp_path, url=box.url, token=box.token_without("segmentation"))
+    told(done, "403")
+    assert done.returncode != 0
+
+
+def test_check_lists_what_is_missing(box, tmp_path):
+    """check names each permission that the token lacks."""
+    done = run("check", "--json", cwd=tmp_path, url=box.url, token=box.token_without("ai"))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["missing"] == "ai:read"
+
+
+def test_discover_counts_and_names(box, tmp_path):
+    """discover shows every model with its table, its rows and its lane."""
+    done = run("discover", "--json", cwd=tmp_path, url=box.url, token=box.token)
+    models = {m["table"]: m for m in json.loads(done.stdout)["models"]}
+    assert len(models) == len(box.truth("models"))
+    uuid = next(m["uuid"] for m in box.truth("models") if m["slug"] == "companies")
+    assert models["default__companies"]["rows"] == len(box.truth_rows(uuid))
+
+
+def test_preview_shows_rows_and_suggests_names(box, tmp_path):
+    """preview shows typed rows; a name that is nearly right gets a suggestion, an ambiguous one a choice."""
+    done = run("preview", "companies", "--limit", "3", "--json", cwd=tmp_path, url=box.url, token=box.token)
+    ambiguous = done.returncode == 2
+    done = run("preview", "default.companies", "--limit", "3", "--json", cwd=tmp_path, url=box.url, token=box.token)
+    assert len(json.loads(done.stdout)["rows"]) == 3
+    told(
+        done := run("preview", "default.compnies", cwd=tmp_path, url=box.url, token=box.token),
+        "default.companies",
+    )
+    assert done.returncode == 2
+    assert ambiguous == (sum(m["slug"] == "companies" for m in box.truth("models")) > 1)
+
+
+def test_a_read_only_database(box, tmp_path):
+    """A file that cannot be written is named with its setting before anything is read."""
+    folder = tmp_path / "missing"
+    told(
+        done := run("sync", "--database", str(folder / "x.duckdb"), cwd=tmp_path, url=box.url, token=box.token),
+        "--database",
+    )
+    assert done.returncode == 2
+
+
+def test_an_unknown_entity_is_suggested(box, tmp_path):
+    """A slip in --only names the table that was meant."""
+    told(done := run("sync", "--only", "agent_run", cwd=tmp_path, url=box.url, token=box.token), "agent_runs")
+    assert done.returncode == 2
+
+
+def test_ctrl_c_stops_at_once_and_the_next_run_repairs(box, tmp_path):
+    """Ctrl-C ends with one line and exit 1; the next sync is complete."""
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "CARGO_API_TOKEN": box.token,
+        "CARGO_API_URL": box.url,
+    }
+    command = [sys.executable, "-m", "cargo_source", "sync", "--json"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        before = box.journal.requests()
+        while box.journal.requests() < before + 5:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        _, stderr = process.communicate(timeout=30)
+    assert time.monotonic() - started < 10
+    assert process.returncode == 1
+    assert "Traceback" not in stderr
+    assert "Ctrl-C" in stderr
+    done = run("sync", "--json", cwd=tmp_path, token=box.token, url=box.url)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_teaches_without_loading_dlt():
+    """--help is quick: the heavy libraries stay out of it."""
+    code = (
+        "import sys; from cargo_source import cli; assert not {'dlt', 'duckdb', 'pyarrow', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_sandbox_command_serves_until_it_is_stopped(tmp_path):
+    """--json prints one first line with url and tokens; SIGTERM ends it."""
+    command = [sys.executable, "-m", "cargo_source", "sandbox", "--json", "--companies", "30"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        where = json.loads(process.stdout.readline())
+        assert set(where) == {"url", "token", "control_token"}
+        done = run("check", "--json", cwd=tmp_path, url=where["url"], token=where["token"])
+        assert json.loads(done.stdout)["missing"] == ""
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_importing_and_constructing_speaks_to_nobody(monkeypatch):
+    """Orchestrators build the source when they parse: no socket and no token is needed before rows are asked for."""
+    from cargo_source import cargo
+
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    assert set(cargo().resources) == {*ENTITIES, "records"}
