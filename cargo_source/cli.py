@@ -5,6 +5,7 @@ because a read could not be shown to be complete, 1 anything else.
 """
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -31,17 +32,21 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
+QUIET_DLT = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
+"""No telemetry unless it was asked for, and errors told by us. dlt reads these when it is imported, and never again."""
+
+
 def main() -> None:
     """Run the command line and exit as its contract says."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        _die("stopped by Ctrl-C: every table is as after its last completed load; run the same command again to go on")
+    for name, value in QUIET_DLT.items():
+        os.environ.setdefault(name, value)
+    app()
 
 
 @contextmanager
 def errors_told(*, as_json: bool, partial: Callable[[], dict[str, Any]] | None = None) -> Iterator[None]:
-    """Turn our errors into one line, or one JSON object, and the right exit."""
+    """Turn our errors into one line, or one JSON object, and the right exit; warnings go to standard error."""
+    logging.getLogger("cargo_source").addHandler(ToStderr(logging.WARNING))
     try:
         yield
     except CargoError as error:
@@ -50,15 +55,21 @@ def errors_told(*, as_json: bool, partial: Callable[[], dict[str, Any]] | None =
             _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
         _die(str(error), code=error.exit_code)
     except KeyboardInterrupt:
-        if as_json and partial:
-            _print_json(
-                {
-                    **partial(),
-                    "status": "failed",
-                    "error": {"type": "KeyboardInterrupt", "message": "stopped"},
-                }
-            )
-        raise
+        stopped = (
+            "stopped by Ctrl-C: every table is as after its last completed load; run the same command again to go on"
+        )
+        if as_json:
+            told = {"type": "KeyboardInterrupt", "message": stopped}
+            _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
+        _die(stopped)
+
+
+class ToStderr(logging.Handler):
+    """Writes to whatever standard error is at that moment: a live display takes it over while it is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        sys.stderr.write(f"cargo-source: {record.getMessage()}\n")
 
 
 def _die(message: str, *, code: int = EXIT_FAILED) -> Never:
@@ -83,11 +94,11 @@ def _names(text: str | None) -> list[str] | None:
 @app.command()
 def check(*, as_json: Json = False) -> None:
     """Check the token: whose workspace it opens, which entities it may read, how quickly the API answers."""
-    from cargo_source import inspect, render
+    from cargo_source import explore, render
     from cargo_source.settings import resolve
 
     with errors_told(as_json=as_json):
-        found = inspect.check(resolve())
+        found = explore.check(resolve())
         if as_json:
             _print_json(found.as_json())
         else:
@@ -97,11 +108,11 @@ def check(*, as_json: Json = False) -> None:
 @app.command()
 def discover(*, as_json: Json = False) -> None:
     """List the entities and the models of the workspace: tables, columns, rows, cursor and lane."""
-    from cargo_source import inspect, render
+    from cargo_source import explore, render
     from cargo_source.settings import resolve
 
     with errors_told(as_json=as_json):
-        found = inspect.discover(resolve())
+        found = explore.discover(resolve())
         if as_json:
             _print_json(found.as_json())
         else:
@@ -116,11 +127,11 @@ def preview(
     as_json: Json = False,
 ) -> None:
     """Show the first rows of a model, as a sync would land them."""
-    from cargo_source import inspect, render
+    from cargo_source import explore, render
     from cargo_source.settings import resolve
 
     with errors_told(as_json=as_json):
-        found = inspect.preview(resolve(), model, limit)
+        found = explore.preview(resolve(), model, limit)
         if as_json:
             _print_json(found.as_json())
         else:

@@ -44,7 +44,7 @@ class CargoError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
-    remedy: ClassVar[str] = ""
+    remedy: str = ""
 
     def __init__(
         self,

@@ -180,7 +180,7 @@ def _found(session: Session, model: Model) -> ModelFound:
         kind=str(model.row.get("kind")),
         columns=len(shape.columns),
         rows=rows,
-        lane=EXPORT if session.can_export else PAGES,
+        lane=EXPORT if session.can_export and shape.stored else PAGES,
         cursor="_emitted_at" if shape.has_emitted_at and session.can_export else "lastEmittedAt",
         last_emitted_at=model.row.get("lastEmittedAt"),
     )
@@ -188,6 +188,8 @@ def _found(session: Session, model: Model) -> ModelFound:
 
 def count_rows(session: Session, shape: Shape) -> int | None:
     """Count the rows of a model by SQL; None where the workspace cannot."""
+    if not shape.stored:
+        return 0
     if not session.can_export:
         return None
     query = f"SELECT count(*) AS n FROM {shape.reference}"  # noqa: S608 - slugs of the workspace itself, quoted where they need it

@@ -7,7 +7,10 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ KEYS = {
 """Keys of entities other than uuid, in the API's terms."""
 
 
+@cache
 def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
@@ -42,15 +46,29 @@ class Target:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.database = folder / "warehouse.duckdb"
+        self._db: duckdb.DuckDBPyConnection | None = None
 
     def sync(self, box: Any, **options: Any) -> SyncReport:
         token = options.pop("token", box.token)
         pipeline = duckdb_pipeline(self.database, "cargo", self.folder / "state")
         return sync(pipeline, cargo(token=token, url=box.url, **options))
 
-    def query(self, sql: str) -> list[tuple]:
+    @contextmanager
+    def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One connection for all that is asked meanwhile: opening a file costs more than most questions."""
+        if self._db is not None:
+            yield self._db
+            return
         with duckdb.connect(str(self.database)) as db:
             db.execute("SET TimeZone = 'UTC'")
+            self._db = db
+            try:
+                yield db
+            finally:
+                self._db = None
+
+    def query(self, sql: str) -> list[tuple]:
+        with self.opened() as db:
             return db.execute(sql).fetchall()
 
     def tables(self) -> set[str]:
@@ -58,8 +76,7 @@ class Target:
         return {name for (name,) in found if not name.startswith("_dlt")}
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        with duckdb.connect(str(self.database)) as db:
-            db.execute("SET TimeZone = 'UTC'")
+        with self.opened() as db:
             found = db.execute(f'SELECT * FROM cargo."{table}"')
             names = [column[0] for column in found.description]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -90,12 +107,13 @@ def same(cell: Any, value: Any, kind: str) -> bool:
 def differences(target: Target, box: Any, *, skip: set[str] = frozenset(), deleted: bool = False) -> list[str]:
     """Everything in which tables differ from the sandbox's truth; ``deleted`` allows rows that Cargo has no more."""
     found = []
-    for table in ENTITIES:
-        if table not in skip:
-            found += entity_differences(target, box, table, deleted=deleted)
-    if "models" not in skip and "records" not in skip:
-        for model in box.truth("models"):
-            found += model_differences(target, box, model, deleted=deleted)
+    with target.opened():
+        for table in ENTITIES:
+            if table not in skip:
+                found += entity_differences(target, box, table, deleted=deleted)
+        if "models" not in skip and "records" not in skip:
+            for model in box.truth("models"):
+                found += model_differences(target, box, model, deleted=deleted)
     return found
 
 
@@ -146,7 +164,7 @@ def model_differences(target: Target, box: Any, model: dict[str, Any], *, delete
 
 
 def column_of(types: dict[str, str], fields: list[str]) -> dict[str, str]:
-    """The column of each field of a model: in snake_case; of those that fold alike, all but the exact one are marked."""
+    """The column of each field of a model: snake_case; of those that fold alike, all but the exact one are marked."""
     plain = {field: NAMING.normalize_path(field) for field in fields}
     names = {}
     for field in fields:

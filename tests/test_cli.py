@@ -118,7 +118,7 @@ def test_a_host_that_answers_html(tmp_path):
             CARGO_WAIT_BUDGET="30",
         )
         server.shutdown()
-    told(done, "CARGO_API_URL", "HTML")
+    told(done, "CARGO_API_URL", "web page")
     assert done.returncode in (1, 2)
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 from tenacity import RetryCallState, wait_exponential
 
 from cargo_source.api.answers import Answer, http_date
-from cargo_source.errors import CargoError, WaitBudgetSpent
+from cargo_source.errors import CargoError, NetworkFailed, WaitBudgetSpent
 
 _WINDOW = wait_exponential(multiplier=1, max=60)
 """The window of the n-th wait: 1 s, 2 s, 4 s, ... 60 s; the wait is drawn from it evenly ("full jitter")."""
@@ -89,6 +89,9 @@ class Attempts:
             request_id=last.request_id,
         )
         error.attempts = max(self.made, 1)
+        if isinstance(last, NetworkFailed):
+            # Waiting longer hardly helps where nobody is there.
+            error.remedy = last.remedy
         return error
 
     def _backoff(self) -> float:

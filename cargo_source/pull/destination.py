@@ -21,7 +21,9 @@ def duckdb_pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
             f"--database {database} and --dataset {dataset}: DuckDB calls a database by the name of its file and cannot"
             " tell it from a schema of that name; rename one of them"
         )
-    quiet()
+    # Packages that were loaded hold rows; they are not left on disk unless that was asked for.
+    if "LOAD__DELETE_COMPLETED_JOBS" not in os.environ:
+        dlt.config["load.delete_completed_jobs"] = True
     return dlt.pipeline(
         "cargo",
         pipelines_dir=str(state_dir.resolve()),
@@ -38,15 +40,3 @@ def prepare_folder(folder: Path, setting: str) -> None:
         raise BadSettings(f"{setting} {folder}: {error.strerror or error}") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise BadSettings(f"{setting} {folder}: the folder is not writable")
-
-
-def quiet() -> None:
-    """Keep dlt to itself: no telemetry unless it was asked for, no packages left on disk, errors told by us."""
-    settings = {
-        "runtime.dlthub_telemetry": ("RUNTIME__DLTHUB_TELEMETRY", False),
-        "runtime.log_level": ("RUNTIME__LOG_LEVEL", "CRITICAL"),
-        "load.delete_completed_jobs": ("LOAD__DELETE_COMPLETED_JOBS", True),
-    }
-    for name, (variable, value) in settings.items():
-        if variable not in os.environ:
-            dlt.config[name] = value

@@ -41,7 +41,7 @@ class PipelineDestination:
 
     def _found(self) -> frozenset[str]:
         """Find which of the tables that this pipeline has ever made are there, in one question."""
-        if not self._pipeline.default_schema_name:
+        if not self._pipeline.schema_names:
             return frozenset()
         known = list(self._pipeline.default_schema.tables)
         with self._pipeline.destination_client() as client:

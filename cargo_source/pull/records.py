@@ -95,8 +95,9 @@ def shape_model(session: Session, model: Model, fold: Normalise) -> Shape:
     try:
         ddl = session.client.get(f"storage/models/{model.uuid}/ddl").json()
     except (NotFound, PermissionDenied, RequestRefused) as error:
-        # A model that was never filled has no DDL, nor has any where there is no warehouse: its definition will do.
         log.info("%s: no DDL (%s)", model.table, error.reason or error.status)
+        # So it is told of a model that was never filled: its definition will do.
+        ddl = {} if error.reason == "failedToGetDdl" else None
     return shape_of(model.row, model.dataset, model.table, ddl, fold)
 
 
@@ -137,7 +138,7 @@ def _typed(session: Session, shape: Shape, rows: list[Row]) -> Any:
 
 
 def _by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
-    if session.can_export:
+    if session.can_export and shape.stored:
         try:
             return export_rows(session.client, shape, since, sheet, session.spool, session.run_id)
         except (PermissionDenied, NotFound, RequestRefused, NotParquet) as error:

@@ -48,7 +48,10 @@ TYPES: dict[str, Type] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """The table of one model. Each column's ``field`` is its name in the API's rows and in SQL."""
+    """The table of one model. Each column's ``field`` is its name in the API's rows and in SQL.
+
+    ``stored`` is False where the workspace says that it keeps no table for the model, as before its first row.
+    """
 
     uuid: str
     table: str
@@ -57,6 +60,7 @@ class Shape:
     id_slug: str
     dialect: str | None
     description: str
+    stored: bool = True
 
     @property
     def has_emitted_at(self) -> bool:
@@ -99,7 +103,7 @@ def column_names(fields: Sequence[str], fold: Normalise) -> dict[str, str]:
 
 
 def shape_of(model: Row, dataset_slug: str, table: str, ddl: Row | None, fold: Normalise) -> Shape:
-    """Put together the shape of a model's table from its definition and, where there is one, the warehouse's DDL."""
+    """Put together the shape of a model's table from its definition and the warehouse's DDL (None: it is not told)."""
     language = str((ddl or {}).get("language") or "").lower()
     dialect = DIALECTS.get(language)
     physical = physical_columns((ddl or {}).get("ddl"), dialect)
@@ -121,6 +125,7 @@ def shape_of(model: Row, dataset_slug: str, table: str, ddl: Row | None, fold: N
         id_slug=str(model.get("idColumnSlug") or "_id"),
         dialect=dialect,
         description=str(model.get("description") or model.get("name") or model["slug"]),
+        stored=ddl is None or bool(ddl.get("ddl")),
     )
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dlt
@@ -18,6 +19,7 @@ from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource, DltSource
 from dlt.extract.items import DataItemWithMeta
 from dlt.pipeline.exceptions import PipelineNotActive
+from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.api import CargoClient
 from cargo_source.catalog import ENTITIES
@@ -137,8 +139,11 @@ class Pull:
     def _open(self, load_id: str) -> Session:
         self.outcomes.clear()
         settings = self.settings()
-        options = replace(self.options, in_flight=settings.in_flight)
-        session = Session(CargoClient(settings), options, load_id, dlt.current.source_state(), _destination())
+        pipeline = _pipeline()
+        spool_dir = Path(pipeline.working_dir) / "spool" if pipeline else None
+        options = replace(self.options, in_flight=settings.in_flight, spool_dir=spool_dir)
+        destination = PipelineDestination(pipeline) if pipeline else None
+        session = Session(CargoClient(settings), options, load_id, dlt.current.source_state(), destination)
         session.watch = self.watch
         return session
 
@@ -260,9 +265,9 @@ def references(columns: Sequence[Column]) -> list[TTableReferenceInline]:
     return list(found.values())
 
 
-def _destination() -> PipelineDestination | None:
+def _pipeline() -> Pipeline | None:
     try:
-        return PipelineDestination(dlt.current.pipeline())
+        return dlt.current.pipeline()
     except PipelineNotActive:
         return None
 

@@ -25,12 +25,17 @@ class Chunk:
 
 
 class Spool:
-    """A private folder for the files of one sync, gone when it is closed."""
+    """A private folder for the files of one sync, gone when it is closed.
 
-    def __init__(self, folder: Path | None = None) -> None:
-        if folder is not None:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(prefix="spool-", dir=folder))
+    dlt links finished files into its own folder, so ``home``, where the spool lies, is on the same filesystem. What a
+    sync that was killed left there is removed. None is the system's folder for temporary files.
+    """
+
+    def __init__(self, home: Path | None = None) -> None:
+        if home is not None:
+            shutil.rmtree(home, ignore_errors=True)
+            home.mkdir(mode=0o700, parents=True)
+        self.folder = Path(tempfile.mkdtemp(prefix="cargo-source-", dir=home))
         self._lock = threading.Lock()
         self._files = 0
 

@@ -80,6 +80,10 @@ def sync(
         info = pipeline.run(source)
         report.run_id = info.loads_ids[-1] if info.loads_ids else None
     except PipelineStepFailed as failure:
+        for error in _chain(failure):
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                # dlt takes these for failures of its step; they are somebody's wish to stop.
+                raise error from None
         remedy = remedy_of(failure)
         # Only a bug needs the whole chain, which is long, and quotes what dlt quotes.
         raise remedy from failure if type(remedy) is ReportBug else None

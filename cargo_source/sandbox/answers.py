@@ -10,6 +10,8 @@ import orjson
 from cargo_source.sandbox.exports import LINK_LIFETIME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pyarrow as pa
 
     from cargo_source.sandbox.shapes import Issue
@@ -28,10 +30,10 @@ class Call:
     path: dict[str, str] = field(default_factory=dict)
     links_expired: bool = False
 
-    def links(self, table: pa.Table, file_format: str) -> list[str]:
+    def links(self, parts: Iterable[pa.RecordBatch], file_format: str) -> list[str]:
         """Write an export and give its links."""
         expires = self.store.world.now if self.links_expired else self.store.world.now + LINK_LIFETIME
-        return [self.store.origin + link for link in self.store.exports.add(table, file_format, expires)]
+        return [self.store.origin + link for link in self.store.exports.add(parts, file_format, expires)]
 
 
 @dataclass

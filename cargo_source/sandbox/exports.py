@@ -18,12 +18,14 @@ import pyarrow.parquet as pq
 
 from cargo_source.sandbox.filters import quoted
 from cargo_source.sandbox.identity import uuid_for
-from cargo_source.sandbox.rows import Typed, as_json, typed
+from cargo_source.sandbox.rows import CHUNK_ROWS, as_json, typed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from duckdb import DuckDBPyConnection
 
-ROWS_PER_FILE = 50_000
+ROWS_PER_FILE = CHUNK_ROWS
 GZIP_LEVEL = 1
 """The quickest: these files travel on loopback only."""
 LINK_LIFETIME = timedelta(minutes=15)
@@ -67,15 +69,15 @@ class Exports:
         self._files.clear()
         self._folder.cleanup()
 
-    def add(self, table: pa.Table, file_format: str, expires: datetime) -> list[str]:
-        """Write a table into as many files as it needs and give their links, as paths with a query."""
+    def add(self, parts: Iterable[pa.RecordBatch], file_format: str, expires: datetime) -> list[str]:
+        """Write each part into as many files as it needs and give their links, as paths with a query."""
         self._made += 1
         export = uuid_for(self._seed, "export", self._made)
-        starts = range(0, table.num_rows, ROWS_PER_FILE)
-        return [
-            self._add_file(table.slice(start, ROWS_PER_FILE), file_format, (export, number), expires)
-            for number, start in enumerate(starts)
-        ]
+        tables = (pa.Table.from_batches([part]) for part in parts)
+        pieces = (
+            table.slice(start, ROWS_PER_FILE) for table in tables for start in range(0, table.num_rows, ROWS_PER_FILE)
+        )
+        return [self._add_file(piece, file_format, (export, number), expires) for number, piece in enumerate(pieces)]
 
     def _add_file(self, part: pa.Table, file_format: str, key: tuple[str, int], expires: datetime) -> str:
         path = Path(self._folder.name) / f"{key[0]}-{key[1]}"
@@ -110,26 +112,22 @@ def expired() -> LinkError:
     return LinkError(403, "AccessDenied", "Request has expired")
 
 
-def export_table(db: DuckDBPyConnection, query: str, file_format: str) -> pa.Table:
-    """Run a query into the columns of an export.
+def export_parts(db: DuckDBPyConnection, query: str, file_format: str) -> Iterable[pa.RecordBatch]:
+    """Run a query into the columns of an export, as parts that are read one by one.
 
     Parquet keeps types, with times in UTC and JSON as text. In csv times and nested values are text too.
     """
     columns = typed(db, query)
     cell = _parquet_cell if file_format == "parquet" else _csv_cell
     cells = ", ".join(f"{cell(name, kind)} AS {quoted(name)}" for name, kind in columns)
-    return db.execute(f"SELECT {cells} FROM ({query})").to_arrow_table()
+    reader: Iterable[pa.RecordBatch] = db.execute(f"SELECT {cells} FROM ({query})").to_arrow_reader(ROWS_PER_FILE)
+    return reader
 
 
-def text_table(rows: list[dict[str, Any]], names: list[str]) -> pa.Table:
-    """Give rows in their wire form as a table of texts, for csv."""
-    columns = {name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names}
-    return pa.table(columns)
-
-
-def typed_names(columns: Typed) -> list[str]:
-    """Give the names of typed columns."""
-    return [name for name, _ in columns]
+def text_parts(rows: list[dict[str, Any]], names: list[str]) -> Iterable[pa.RecordBatch]:
+    """Give rows in their wire form as texts, for csv."""
+    columns = [pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names]
+    return [pa.record_batch(columns, names=names)]
 
 
 def _text(value: Any) -> str | None:

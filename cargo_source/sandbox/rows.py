@@ -5,8 +5,10 @@ Wire forms: dates are ISO 8601 UTC with milliseconds and Z, 64-bit integers stay
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,12 +17,17 @@ import pyarrow as pa
 from cargo_source.sandbox.filters import order_by, quoted, table_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from duckdb import DuckDBPyConnection
 
     from cargo_source.sandbox.world import World
 
 KEPT_BYTES = 150_000_000
 """Encoded rows that are kept at once; past it the model that was read longest ago is forgotten."""
+
+CHUNK_ROWS = 24 * 2048
+"""Rows that leave DuckDB at once, so that no result is held twice: a whole number of its vectors."""
 
 Typed = list[tuple[str, str]]
 """Names and DuckDB types of columns."""
@@ -60,23 +67,41 @@ def read_rows(db: DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """All rows of a model in the order of `_id`, as one run of bytes with a comma after each row."""
+class Chunk:
+    """Encoded rows that follow each other: one run of bytes with a comma after each row, and where rows end."""
 
-    data: pa.Buffer
-    ends: Any
+    data: memoryview
+    ends: memoryview
+
+    def page(self, start: int, stop: int) -> bytes:
+        """Give rows that follow each other, a comma after each."""
+        return bytes(self.data[self.ends[start] : self.ends[stop]])
+
+
+class Encoded:
+    """All rows of a model in the order of `_id`, in chunks."""
+
+    def __init__(self, chunks: list[Chunk]) -> None:
+        self._chunks = chunks
+        self._starts = [0, *accumulate(len(chunk.ends) - 1 for chunk in chunks)]
+        self.size = sum(len(chunk.data) for chunk in chunks)
 
     def __len__(self) -> int:
-        return len(self.ends) - 1
+        return self._starts[-1]
 
     def page(self, start: int, stop: int) -> bytes:
         """Give rows that follow each other, joined by commas."""
-        start, stop = min(start, len(self)), min(stop, len(self))
-        return bytes(memoryview(self.data)[self.ends[start] : self.ends[stop]])[:-1]
+        found = b""
+        while start < stop:
+            place = bisect_right(self._starts, start) - 1
+            first, after = self._starts[place : place + 2]
+            found += self._chunks[place].page(start - first, min(stop, after) - first)
+            start = after
+        return found[:-1]
 
-    def picked(self, places: list[int]) -> bytes:
+    def picked(self, places: Iterable[int]) -> bytes:
         """Give rows at the places, joined by commas."""
-        return b"".join(bytes(memoryview(self.data)[self.ends[at] : self.ends[at + 1]]) for at in places)[:-1]
+        return b",".join(self.page(at, at + 1) for at in places)
 
 
 class RecordPages:
@@ -97,7 +122,7 @@ class RecordPages:
         if sort == ("_id", False):
             return encoded.page(start, stop), stop - start
         places = self._order(model_uuid, *sort)[start:stop]
-        return encoded.picked([int(at) for at in places]), len(places)
+        return encoded.picked(places.tolist()), len(places)
 
     def _forget_what_changed(self) -> None:
         if self._revision != self._world.revision:
@@ -108,7 +133,7 @@ class RecordPages:
     def _rows(self, model_uuid: str) -> Encoded:
         if model_uuid not in self._encoded:
             self._encoded[model_uuid] = encode(self._world, model_uuid)
-            while len(self._encoded) > 1 and sum(each.data.size for each in self._encoded.values()) > KEPT_BYTES:
+            while len(self._encoded) > 1 and sum(each.size for each in self._encoded.values()) > KEPT_BYTES:
                 self._encoded.popitem(last=False)
         self._encoded.move_to_end(model_uuid)
         return self._encoded[model_uuid]
@@ -129,9 +154,10 @@ def encode(world: World, model_uuid: str) -> Encoded:
     """Encode all rows of a model."""
     table = table_of(model_uuid, world)
     query = json_select(typed(world.db, f"FROM {table}"), f"(FROM {table} ORDER BY _id)")
-    found = world.db.execute(f"SELECT json || ',' FROM ({query}) AS r(json)").to_arrow_table()
-    chunks = [chunk.cast(pa.large_string()) for chunk in found.column(0).chunks]
-    if not chunks:
-        return Encoded(pa.py_buffer(b""), [0])
-    _, ends, data = (chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)).buffers()
-    return Encoded(data or pa.py_buffer(b""), memoryview(ends).cast("q"))
+    found = world.db.execute(f"SELECT json || ',' FROM ({query}) AS r(json)")
+    return Encoded([_chunk(batch.column(0)) for batch in found.to_arrow_reader(CHUNK_ROWS)])
+
+
+def _chunk(texts: pa.Array) -> Chunk:
+    _, ends, data = texts.cast(pa.large_string()).buffers()
+    return Chunk(memoryview(data or b""), memoryview(ends).cast("q"))

@@ -6,10 +6,11 @@ from typing import Any
 
 import duckdb
 import orjson
+import pyarrow as pa
 
 from cargo_source.sandbox.answers import Answer, Call, Refusal, failed, not_found
 from cargo_source.sandbox.conditions import text_literal
-from cargo_source.sandbox.exports import export_table
+from cargo_source.sandbox.exports import export_parts
 from cargo_source.sandbox.filters import table_of
 from cargo_source.sandbox.listings import CAPPED_PAGING, PAGE
 from cargo_source.sandbox.operations import get, post
@@ -67,10 +68,10 @@ def _download(call: Call) -> Answer:
     query = _checked(call)
     file_format = call.params.get("format", "csv")
     try:
-        table = export_table(call.store.world.db, query, file_format)
-    except duckdb.Error as error:
+        parts = export_parts(call.store.world.db, query, file_format)
+        return Answer({"urls": call.links(parts, file_format), "isRefreshing": False})
+    except (duckdb.Error, pa.ArrowException) as error:
         raise failed(warehouse_text(error)) from error
-    return Answer({"urls": call.links(table, file_format), "isRefreshing": False})
 
 
 _SORT = structure(

@@ -8,7 +8,7 @@ import duckdb
 
 from cargo_source.sandbox.answers import Answer, Call, Refusal, not_found
 from cargo_source.sandbox.conditions import text_literal
-from cargo_source.sandbox.exports import export_table, text_table
+from cargo_source.sandbox.exports import export_parts, text_parts
 from cargo_source.sandbox.filters import InvalidFilter, compile_filter, order_by, table_of
 from cargo_source.sandbox.listings import PAGE, PAGING, Getting, Listing
 from cargo_source.sandbox.operations import get, post
@@ -76,7 +76,7 @@ def _fetch(call: Call) -> Answer:
 def _download(call: Call) -> Answer:
     query = _picked(call)
     _count(call, query)
-    return Answer({"urls": call.links(export_table(call.store.world.db, query, "csv"), "csv")})
+    return Answer({"urls": call.links(export_parts(call.store.world.db, query, "csv"), "csv")})
 
 
 def _columns(call: Call, model_uuid: str) -> list[Wire]:
@@ -125,7 +125,7 @@ def _fetch_change(call: Call) -> Answer:
 def _download_change(call: Call) -> Answer:
     segment, rows = _change_rows(call)
     names = [column["slug"] for column in _change_columns(call, segment["modelUuid"])]
-    return Answer({"urls": call.links(text_table(rows, names), "csv")})
+    return Answer({"urls": call.links(text_parts(rows, names), "csv")})
 
 
 def _download_old(call: Call) -> Answer:

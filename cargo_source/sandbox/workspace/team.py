@@ -6,7 +6,7 @@ from cargo_source.sandbox.identity import Stream, uuid_for
 from cargo_source.sandbox.moments import DAY, HOUR, iso
 from cargo_source.sandbox.workspace.warehouse import HISTORY_DAYS
 
-SECRET = "sandbox-secret-"  # noqa: S105  a made-up value that tests look for
+SECRET = "sandbox-secret-"  # noqa: S105 - a made-up value that tests look for
 COLLEAGUES = 6
 CONNECTED = (
     "hubspot", "salesforce", "stripe", "zendesk", "apollo", "google_sheets", "http", "segment", "snowflake", "gong",
