@@ -1,5 +1,6 @@
 """The main job without an account: a made-up workspace, two syncs with a day between them, and questions in SQL."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from rich.console import Console
 
 from cargo_source import render
 from cargo_source.pull.destination import duckdb_pipeline
+from cargo_source.pull.outcome import Outcome
+from cargo_source.pull.records import RECORDS
 from cargo_source.pull.source import cargo
 from cargo_source.pull.sync import SyncReport, sync
 from cargo_source.sandbox import Sandbox
@@ -39,6 +42,8 @@ WHERE c.created_at > (SELECT max(created_at) - INTERVAL 1 DAY FROM cargo.change_
 GROUP BY ALL ORDER BY records DESC LIMIT 5
 """
 
+MODELS_SHOWN = 4
+
 QUESTIONS = {
     "Which agents spend the most credits for a success?": CREDITS_PER_SUCCESS,
     "Which plays fail most often?": PLAYS_THAT_FAIL,
@@ -55,13 +60,13 @@ def run(*, companies: int, database: Path | None) -> None:
             out.print(f"A made-up Cargo workspace with {companies:,} companies listens on {box.url}.\n")
             out.print("[bold]First sync[/bold]: everything.")
             first = _sync(box, file, Path(folder))
-            out.print(render.outcomes_table(first.outcomes))
+            out.print(render.outcomes_table(_gathered(first.outcomes)))
             out.print(_told(first))
             moved = box.advance(days=1)
             out.print(f"\n[bold]A day passes in Cargo[/bold]: {_listed(moved)}.\n")
             out.print("[bold]Second sync[/bold]: only what moved.")
             second = _sync(box, file, Path(folder))
-            out.print(render.outcomes_table([outcome for outcome in second.outcomes if outcome.rows]))
+            out.print(render.outcomes_table([each for each in _gathered(second.outcomes) if each.rows]))
             out.print(_told(second))
             out.print(f"That is {second.rows / max(first.rows, 1):.0%} of the first sync's rows.\n")
         for question, query in QUESTIONS.items():
@@ -75,13 +80,31 @@ def _sync(box: Sandbox, file: Path, folder: Path) -> SyncReport:
         return sync(duckdb_pipeline(file, "cargo", folder / "state"), cargo(token=box.token, url=box.url), watch=watch)
 
 
+def _gathered(outcomes: list[Outcome]) -> list[Outcome]:
+    """Gather the tables of models, but for the largest few, on one line: there is one for each model."""
+    records = sorted((each for each in outcomes if each.entity == RECORDS), key=lambda each: -each.rows)
+    shown = {each.table for each in records[:MODELS_SHOWN]}
+    rest = records[MODELS_SHOWN:]
+    line = Outcome(
+        RECORDS,
+        f"and {len(rest)} more tables of models",
+        lane=", ".join(sorted({each.lane for each in rest} - {"none"})),
+        rows=sum(each.rows for each in rest),
+        requests=sum(each.requests for each in rest),
+        seconds=sum(each.seconds for each in rest),
+    )
+    return [each for each in outcomes if each.entity != RECORDS or each.table in shown] + [line]
+
+
 def _told(report: SyncReport) -> str:
     tables = sum(1 for outcome in report.outcomes if outcome.status != "skipped")
     return f"{report.rows:,} rows in {tables} tables, {report.requests:,} requests, {report.seconds:.1f} s."
 
 
 def _listed(moved: dict[str, Any]) -> str:
-    return ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in moved.items() if count)
+    # Rows added and chats opened: the sandbox counts them as rowsAdded and chatsOpened.
+    words = {what: re.sub(r"([a-z])([A-Z])", r"\1 \2", what).lower() for what in moved}
+    return ", ".join(f"{count:,} {words[what]}" for what, count in moved.items() if count)
 
 
 def _answer(out: Console, file: Path, question: str, query: str) -> None:

@@ -60,18 +60,19 @@ class Stats:
             counts.add(what, number)
 
     @contextmanager
-    def scope(self) -> Iterator[Counts]:
+    def scope(self, *, apart: bool = False) -> Iterator[Counts]:
         """Count what is asked inside of the ``with`` block, by its own thread or task and by those that it starts.
 
-        Tasks inherit the scope by themselves; a thread does when it runs in ``contextvars.copy_context()``.
+        Tasks inherit the scope by themselves; a thread does when it runs in ``contextvars.copy_context()``. What is
+        counted ``apart`` does not count for the scopes around it.
         """
-        counts = Tally()
-        _scopes.set((*_scopes.get(), (id(self), counts)))
+        counts, around = Tally(), _scopes.get()
+        _scopes.set((*(() if apart else around), (id(self), counts)))
         try:
             yield counts
         finally:
             # Not by a token: a generator may be closed in another context than the one it was started in.
-            _scopes.set(tuple(scope for scope in _scopes.get() if scope[1] is not counts))
+            _scopes.set(around if apart else tuple(scope for scope in _scopes.get() if scope[1] is not counts))
 
     def snapshot(self) -> tuple[Counts, Mapping[str, Counts]]:
         """Give the counts in all and by group of paths, as they are now."""

@@ -24,17 +24,13 @@ def read_entity(session: Session, table: str, span: Span, *, full: bool = True) 
         case Unfolded(parent=parent):
             return read_entity(session, parent, span, full=full)
         case Snapshot():
-            return session.once(("read", table), lambda: _snapshot(session, entity))
+            return session.reading(table, (), lambda: _snapshot(session, entity))
         case Window() as window:
-            return session.once(("read", table, span.start), lambda: _window(session, entity, window, span))
+            return session.reading(table, (span.start,), lambda: _window(session, entity, window, span))
         case Recent() as recent:
-            return session.once(
-                ("read", table, span.start, full), lambda: _recent(session, entity, recent, span, full=full)
-            )
+            return session.reading(table, (span.start, full), lambda: _recent(session, entity, recent, span, full=full))
         case Gated() as gated:
-            return session.once(
-                ("read", table, span.start, full), lambda: _gated(session, entity, gated, span, full=full)
-            )
+            return session.reading(table, (span.start, full), lambda: _gated(session, entity, gated, span, full=full))
         case _:
             raise TypeError(f"{table} has no reading of its own")
 

@@ -9,6 +9,7 @@ import copy
 import logging
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -77,11 +78,15 @@ class Session:
         run_id: str,
         state: dict[str, Any],
         destination: Destination | None,
+        tables: frozenset[str] = frozenset(),
     ) -> None:
         self.client, self.options, self.run_id, self.state = client, options, run_id, state
         # Resources keep state while others still read: what they read from is how it was before.
         self._before = copy.deepcopy(state)
         self.destination: Destination = destination or Nothing()
+        self.tables = tables
+        self.requests: Counter[str] = Counter()
+        """Requests that were made for each of ``tables``, those that this sync loads."""
         self.spool = Spool(options.spool_dir)
         # Under a plain pipeline.run() nobody says when it is over.
         weakref.finalize(self, _clean, self.spool, client)
@@ -104,6 +109,21 @@ class Session:
         with self._lock:
             entry: Once[T] = self._once.setdefault(what, Once())
         return entry.get(make)
+
+    def reading(self, table: str, how: tuple[object, ...], make: Callable[[], T]) -> T:
+        """Read an entity the first time that it is asked for. Its requests are its own, whoever asked first."""
+
+        def read() -> T:
+            if table not in self.tables:
+                return make()
+            with self.client.stats.scope(apart=True) as asked:
+                try:
+                    return make()
+                finally:
+                    with self._lock:
+                        self.requests[table] += asked.requests
+
+        return self.once(("read", table, *how), read)
 
     def many(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Run ``function`` over ``items``, several at once, and give the results in order.

@@ -143,7 +143,8 @@ class Pull:
         spool_dir = Path(pipeline.working_dir) / "spool" if pipeline else None
         options = replace(self.options, in_flight=settings.in_flight, spool_dir=spool_dir)
         destination = PipelineDestination(pipeline) if pipeline else None
-        session = Session(CargoClient(settings), options, load_id, dlt.current.source_state(), destination)
+        tables = frozenset(dlt.current.source().selected_resources)
+        session = Session(CargoClient(settings), options, load_id, dlt.current.source_state(), destination, tables)
         session.watch = self.watch
         return session
 
@@ -154,6 +155,9 @@ class Pull:
     def close(self) -> None:
         """End the session that is open, if any, and remove its spool."""
         if self._session is not None:
+            for table, requests in self._session.requests.items():
+                if table in self.outcomes:
+                    self.outcomes[table].requests += requests
             self._session.close()
             self._session = None
 
@@ -170,8 +174,7 @@ def pull_of(source: DltSource) -> Pull:
 def entity_rows(pull: Pull, table: str) -> Sheet:
     """Yield the files of one entity table."""
     session = pull.session()
-    selected = frozenset(dlt.current.source().selected_resources)
-    read = read_table(session, table, NamingConvention().normalize_path, selected=selected)
+    read = read_table(session, table, NamingConvention().normalize_path)
     pull.outcomes[table] = read.outcome
     if read.spooled is None:
         return

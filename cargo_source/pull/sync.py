@@ -12,6 +12,7 @@ from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
+from cargo_source.catalog import ENTITIES
 from cargo_source.errors import CargoError, DestinationRefused, ReportBug
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.session import Watch
@@ -89,9 +90,15 @@ def sync(
         raise remedy from failure if type(remedy) is ReportBug else None
     finally:
         pull.close()
-        report.outcomes = list(pull.outcomes.values())
+        report.outcomes = sorted(pull.outcomes.values(), key=_place)
         report.seconds = time.monotonic() - started
     return report
+
+
+def _place(outcome: Outcome) -> tuple[int, str]:
+    """Order tables as the catalogue does, then those of models by name."""
+    names = list(ENTITIES)
+    return (names.index(outcome.entity) if outcome.entity in ENTITIES else len(names), outcome.table)
 
 
 def remedy_of(failure: BaseException) -> CargoError:

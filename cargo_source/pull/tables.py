@@ -41,17 +41,14 @@ class TableRead:
     state: dict[str, Any]
 
 
-def read_table(session: Session, table: str, fold: Normalise, *, selected: frozenset[str]) -> TableRead:
-    """Read what is new for ``table``. An entity that the token may not see is skipped, or fails where it was asked for.
-
-    ``selected`` are the entity tables of this sync.
-    """
+def read_table(session: Session, table: str, fold: Normalise) -> TableRead:
+    """Read what is new for ``table``. What the token may not see is skipped, or fails where it was asked for."""
     entity = ENTITIES[table]
     outcome = Outcome(entity=table, table=table, lane=LANES[type(entity.reading)])
     started = time.monotonic()
     with session.client.stats.scope() as asked:
         try:
-            spooled, state = _read(session, entity, fold, selected)
+            spooled, state = _read(session, entity, fold)
         except Refused as refused:
             outcome.status, outcome.note = "skipped", skip_or_raise(session, table, refused)
             spooled, state = None, {}
@@ -68,9 +65,7 @@ def skip_or_raise(session: Session, name: str, refused: Refused) -> str:
     return str(refused.error) if refused.table == name else f"needs {refused.table}: {refused.error}"
 
 
-def _read(
-    session: Session, entity: Entity, fold: Normalise, selected: frozenset[str]
-) -> tuple[Spooled, dict[str, Any]]:
+def _read(session: Session, entity: Entity, fold: Normalise) -> tuple[Spooled, dict[str, Any]]:
     shape = digest_of([[c.name, c.type] for c in session.columns(entity)])
     kept = session.table_state(entity.table)
     if kept.get("columns") != shape:
@@ -85,7 +80,7 @@ def _read(
     span = session.span(entity.table) if kept else Span(session.options.since, session.now)
     full, state["full_at"] = _whole_list_due(session, entity, kept, span)
     if isinstance(entity.reading, Derived):
-        return read_agent_runs(session, span, full=full, with_runs="runs" in selected), state
+        return read_agent_runs(session, span, full=full, with_runs="runs" in session.tables), state
     return read_entity(session, entity.table, span, full=full).sheets[entity.table], state
 
 
