@@ -95,10 +95,10 @@ def _names(text: str | None) -> list[str] | None:
 def check(*, as_json: Json = False) -> None:
     """Check the token: whose workspace it opens, which entities it may read, how quickly the API answers."""
     from cargo_source import explore, render
-    from cargo_source.settings import resolve
+    from cargo_source.pull.source import find_settings
 
     with errors_told(as_json=as_json):
-        found = explore.check(resolve())
+        found = explore.check(find_settings())
         if as_json:
             _print_json(found.as_json())
         else:
@@ -109,10 +109,10 @@ def check(*, as_json: Json = False) -> None:
 def discover(*, as_json: Json = False) -> None:
     """List the entities and the models of the workspace: tables, columns, rows, cursor and lane."""
     from cargo_source import explore, render
-    from cargo_source.settings import resolve
+    from cargo_source.pull.source import find_settings
 
     with errors_told(as_json=as_json):
-        found = explore.discover(resolve())
+        found = explore.discover(find_settings())
         if as_json:
             _print_json(found.as_json())
         else:
@@ -128,10 +128,10 @@ def preview(
 ) -> None:
     """Show the first rows of a model, as a sync would land them."""
     from cargo_source import explore, render
-    from cargo_source.settings import resolve
+    from cargo_source.pull.source import find_settings
 
     with errors_told(as_json=as_json):
-        found = explore.preview(resolve(), model, limit)
+        found = explore.preview(find_settings(), model, limit)
         if as_json:
             _print_json(found.as_json())
         else:
@@ -147,24 +147,30 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
     state_dir: Annotated[Path, typer.Option(help="Where cursors and work in progress are kept.")] = DEFAULT_STATE_DIR,
     only: Annotated[str | None, typer.Option(help="Entity tables, separated by commas; without model rows.")] = None,
     models: Annotated[str | None, typer.Option(help="Models whose rows to load, separated by commas.")] = None,
-    include_personal: Annotated[bool, typer.Option(help="Land message parts and record titles too.")] = False,
+    include_personal: Annotated[
+        bool, typer.Option("--include-personal", help="Land message parts and record titles too.")
+    ] = False,
     since: Annotated[datetime | None, typer.Option(help="Where the first sync starts (UTC).")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where an entity would be skipped.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Load the workspace, or what is new in it since the last time."""
+    """Load the workspace, or what is new in it since the last time.
+
+    The first sync loads everything, each later one what moved: run it as often as you like.
+
+    Examples: cargo-source sync; cargo-source sync --only agents,agent_runs; cargo-source sync --models companies.
+    """
     from cargo_source import render
     from cargo_source.pull.destination import duckdb_pipeline
-    from cargo_source.pull.source import cargo
+    from cargo_source.pull.source import cargo, find_settings
     from cargo_source.pull.sync import SyncReport
     from cargo_source.pull.sync import sync as run_sync
-    from cargo_source.settings import resolve
 
     report = SyncReport("cargo", dataset)
     with errors_told(as_json=as_json, partial=report.as_json):
         if destination != "duckdb":
             raise BadSettings(f"--destination {destination!r} is not supported; known is duckdb")
-        resolve()
+        find_settings()
         pipeline = duckdb_pipeline(database, dataset, state_dir)
         source = cargo(
             only=_names(only),
@@ -197,7 +203,10 @@ def sandbox(
     faults: Annotated[Path | None, typer.Option(help="A JSON file of faults.", exists=True, dir_okay=False)] = None,
     as_json: Json = False,
 ) -> None:
-    """Serve a made-up Cargo workspace on this machine until it is stopped."""
+    """Serve a made-up Cargo workspace on this machine until it is stopped.
+
+    A faults file is a list such as [{"path": "orchestration/*", "kind": "429", "count": 5}].
+    """
     from cargo_source import render
     from cargo_source.sandbox import serve
 

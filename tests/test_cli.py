@@ -8,11 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import duckdb
 import pytest
 
 from cargo_source.catalog import ENTITIES
+from cargo_source.sandbox import Sandbox
 
 
 def run(*arguments, cwd, token=None, url=None, **more):
@@ -215,6 +218,51 @@ def test_ctrl_c_stops_at_once_and_the_next_run_repairs(box, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_since_says_where_history_starts(box, tmp_path):
+    """--since leaves out what was over before it; a later sync goes on from there."""
+    since = (box.world.now - timedelta(days=2)).strftime("%Y-%m-%dT%H:%M:%S")
+    for _ in range(2):
+        done = run("sync", "--only", "runs,traces", "--since", since, cwd=tmp_path, token=box.token, url=box.url)
+        assert done.returncode == 0, done.stderr
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as db:
+        db.execute("SET TimeZone = 'UTC'")
+        landed = {uuid for (uuid,) in db.execute("SELECT uuid FROM cargo.runs").fetchall()}
+    assert landed >= {row["uuid"] for row in box.truth("runs") if row["updatedAt"] >= since}
+    assert len(landed) < len(box.truth("runs")) / 2
+
+
+def test_rows_of_models_may_be_forbidden(tmp_path):
+    """A token that may see models and not their rows loads all the rest, and says which permission is missing."""
+    with Sandbox(seed=7, companies=30) as box:
+        for path in ("storage/query*", "storage/records*"):
+            box.faults.add(path=path, kind="forbidden", count=None)
+        command = ("sync", "--json", "--only", "models", "--models", "default.companies")
+        named = run(*command, cwd=tmp_path, token=box.token, url=box.url)
+        assert named.returncode == 2
+        assert "Traceback" not in named.stderr
+        assert "storage/records/list" in named.stderr.splitlines()[-1]
+        done = run("sync", "--json", cwd=tmp_path, token=box.token, url=box.url)
+        assert done.returncode == 0, done.stderr
+        status = {e["table"]: e["status"] for e in json.loads(done.stdout)["entities"]}
+        assert status["default__companies"] == "skipped"
+        assert {status[table] for table in ENTITIES} == {"complete"}
+
+
+def test_a_workspace_that_is_refreshing_exits_with_3(tmp_path):
+    """What was read while Cargo was writing is loaded, marked, and comes again with the next sync."""
+    with Sandbox(seed=7, companies=30) as box:
+        fault = box.faults.add(path="storage/query/download", kind="refreshing", count=1)
+        command = ("sync", "--json", "--only", "datasets", "--models", "default.companies")
+        first = run(*command, cwd=tmp_path, token=box.token, url=box.url)
+        second = run(*command, cwd=tmp_path, token=box.token, url=box.url)
+    assert (first.returncode, second.returncode, fault.fired) == (3, 0, 1)
+    first, second = (
+        {e["table"]: e for e in json.loads(each.stdout)["entities"]}["default__companies"] for each in (first, second)
+    )
+    assert (first["status"], second["status"]) == ("refreshing", "complete")
+    assert first["rows"] == second["rows"] > 0
+
+
 def test_help_teaches_without_loading_dlt():
     """--help is quick: the heavy libraries stay out of it."""
     code = (
@@ -225,14 +273,26 @@ def test_help_teaches_without_loading_dlt():
 
 def test_the_sandbox_command_serves_until_it_is_stopped(tmp_path):
     """--json prints one first line with url and tokens; SIGTERM ends it."""
-    command = [sys.executable, "-m", "cargo_source", "sandbox", "--json", "--companies", "30"]
+    faults = tmp_path / "faults.json"
+    faults.write_text(json.dumps([{"path": "ai/*", "kind": "429", "retry_after": "date", "count": 2}]))
+    command = [sys.executable, "-m", "cargo_source", "sandbox", "--json", "--companies", "30", "--faults", str(faults)]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
-        where = json.loads(process.stdout.readline())
-        assert set(where) == {"url", "token", "control_token"}
-        done = run("check", "--json", cwd=tmp_path, url=where["url"], token=where["token"])
-        assert json.loads(done.stdout)["missing"] == ""
-        process.terminate()
+        try:
+            where = json.loads(process.stdout.readline())
+            assert set(where) == {"url", "token", "control_token"}
+            more = {"CARGO_WAIT_BUDGET": "30"}
+            done = run("check", "--json", cwd=tmp_path, url=where["url"], token=where["token"], **more)
+            assert json.loads(done.stdout)["missing"] == ""
+        finally:
+            process.terminate()
         assert process.wait(10) == 0
+
+
+def test_a_faults_file_that_makes_no_sense_is_told(tmp_path):
+    """The sandbox names what is wrong with its faults."""
+    (tmp_path / "faults.json").write_text('[{"path": "*", "kind": "gremlins"}]')
+    told(done := run("sandbox", "--faults", "faults.json", cwd=tmp_path), "gremlins")
+    assert done.returncode == 2
 
 
 def test_importing_and_constructing_speaks_to_nobody(monkeypatch):

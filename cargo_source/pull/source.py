@@ -149,8 +149,8 @@ class Pull:
         return session
 
     def settings(self) -> Settings:
-        """Find the settings: arguments, then the environment, then dlt's configuration."""
-        return resolve(self._token, self._url, fallback=_from_dlt)
+        """Find the settings of this source."""
+        return find_settings(self._token, self._url)
 
     def close(self) -> None:
         """End the session that is open, if any, and remove its spool."""
@@ -275,6 +275,12 @@ def _pipeline() -> Pipeline | None:
         return None
 
 
+def find_settings(token: str | None = None, url: str | None = None) -> Settings:
+    """Find the settings: arguments, then the environment, then dlt's configuration. Raises BadSettings."""
+    return resolve(token, url, fallback=_from_dlt)
+
+
 def _from_dlt(name: str) -> str | None:
-    value: object = dlt.secrets.get(f"sources.cargo.{name}", object)
+    # Without a type dlt takes the value for a secret; any other it would write into its trace on disk.
+    value: object = dlt.secrets.get(f"sources.cargo.{name}")
     return None if value is None else str(value)

@@ -32,7 +32,7 @@ seeds = pytest.mark.parametrize(
 @seeds
 def test_every_table_equals_the_workspace_after_days_of_syncs(target, seed):
     """On unseen seeds: all rows after the first sync, all inserted and changed ones after each later day."""
-    with Sandbox(seed=seed, companies=150) as box:
+    with Sandbox(seed=seed, companies=60) as box:
         target.sync(box)
         assert differences(target, box) == [], f"seed {seed}"
         for day in (1, 2):
@@ -63,7 +63,7 @@ def test_a_second_sync_with_nothing_new_moves_next_to_nothing(target, box):
 
 def test_only_what_moved_and_the_lookback_is_served_on_later_days(target):
     """Counted at the sandbox: rows served are no more than what changed since the watermark less the lookback."""
-    with Sandbox(seed=11, companies=300) as box:
+    with Sandbox(seed=11, companies=150) as box:
         target.sync(box)
         watermark = box.world.now
         followed = {row["runUuid"] for row in box.truth("spans") if row["executionStatus"] == "pending"}
@@ -105,17 +105,16 @@ def test_the_machines_clock_does_not_matter(target, monkeypatch, years):
     """With this machine's clock a year off, tables are the same: only the server's time counts."""
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + years * 365 * 86_400)
-    with Sandbox(seed=23, companies=60) as box:
-        for _ in range(2):
-            target.sync(box)
-            box.advance(days=1)
+    with Sandbox(seed=23, companies=30) as box:
+        target.sync(box)
+        box.advance(days=1)
         target.sync(box)
         assert differences(target, box, deleted=True) == []
 
 
 def test_faults_that_pass_do_not_show_in_the_tables(target):
     """With 5 % of all requests failing in every way that may be retried, each table equals the truth."""
-    with Sandbox(seed=31, companies=120) as box:
+    with Sandbox(seed=31, companies=60) as box:
         for kind, more in RETRYABLE.items():
             box.faults.add({"path": "*", "kind": kind, "probability": 0.05 / len(RETRYABLE), "count": None, **more})
         report = target.sync(box)
@@ -138,7 +137,7 @@ RETRYABLE = {
 
 def test_pages_in_place_of_exports_give_the_same_tables(target):
     """Where the workspace has no SQL, rows come by pages, with the same schema, and equal the truth."""
-    with Sandbox(seed=41, companies=230) as box:
+    with Sandbox(seed=41, companies=130) as box:
         box.faults.add({"path": "storage/query*", "kind": "forbidden", "count": None})
         report = target.sync(box)
         assert {o.lane for o in report.outcomes if o.entity == "records"} == {"pages"}
