@@ -200,7 +200,7 @@ def test_ctrl_c_stops_at_once_and_the_next_run_repairs(box, tmp_path):
         "CARGO_API_TOKEN": box.token,
         "CARGO_API_URL": box.url,
     }
-    command = [sys.executable, "-m", "cargo_source", "sync", "--json"]
+    command = [sys.executable, "-m", "cargo_source", "sync", "--json", "--only", "messages"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -214,8 +214,10 @@ def test_ctrl_c_stops_at_once_and_the_next_run_repairs(box, tmp_path):
     assert process.returncode == 1
     assert "Traceback" not in stderr
     assert "Ctrl-C" in stderr
-    done = run("sync", "--json", cwd=tmp_path, token=box.token, url=box.url)
+    done = run(*command[3:], cwd=tmp_path, token=box.token, url=box.url)
     assert done.returncode == 0, done.stderr
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as db:
+        assert db.execute("SELECT count(*) FROM cargo.messages").fetchone() == (len(box.truth("messages")),)
 
 
 def test_since_says_where_history_starts(box, tmp_path):
