@@ -91,6 +91,15 @@ def _names(text: str | None) -> list[str] | None:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
+    """Split ``name=value`` options. Raises BadSettings for one that has no ``=``."""
+    pairs = [text.partition("=") for text in texts or ()]
+    for name, sign, _value in pairs:
+        if not sign:
+            raise BadSettings(f"{option} {name!r}: write it as name=value")
+    return [(name.strip(), value.strip()) for name, _sign, value in pairs]
+
+
 @app.command()
 def check(*, as_json: Json = False) -> None:
     """Check the token: whose workspace it opens, which entities it may read, how quickly the API answers."""
@@ -148,8 +157,19 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
     only: Annotated[str | None, typer.Option(help="Entity tables, separated by commas; without model rows.")] = None,
     models: Annotated[str | None, typer.Option(help="Models whose rows to load, separated by commas.")] = None,
     include_personal: Annotated[
-        bool, typer.Option("--include-personal", help="Land message parts and record titles too.")
+        bool, typer.Option("--include-personal", help="Land message parts, record titles, memories and query texts.")
     ] = False,
+    columns: Annotated[
+        list[str] | None, typer.Option(help="Columns to keep of a table, as agents=uuid,name; may be repeated.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(help="Columns to leave out, as default__contacts.phone, *.notes or email; may be repeated."),
+    ] = None,
+    pii: Annotated[
+        list[str] | None,
+        typer.Option(help="Columns to hash or to empty, as email=hash or *.phone=null; may be repeated."),
+    ] = None,
     since: Annotated[datetime | None, typer.Option(help="Where the first sync starts (UTC).")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where an entity would be skipped.")] = False,
     as_json: Json = False,
@@ -177,6 +197,9 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             models=_names(models),
             include_personal=include_personal,
             since=since.replace(tzinfo=UTC) if since else None,
+            columns={table: _names(names) or [] for table, names in _pairs(columns, "--columns")},
+            exclude=exclude or (),
+            pii=dict(_pairs(pii, "--pii")),  # type: ignore[arg-type] # the source says which treatments there are
             strict=strict,
         )
         with render.progress() as watch:

@@ -14,8 +14,9 @@ from cargo_source.catalog import ENTITIES, Entity
 from cargo_source.catalog.entity import Gated, Unfolded, Window
 from cargo_source.errors import CargoError, NotFound, PermissionDenied, RequestRefused, ServerFailed
 from cargo_source.pull.lanes import EXPORT, PAGES, RecordPages
+from cargo_source.pull.options import Options
 from cargo_source.pull.records import Model, choose, list_models, shape_model
-from cargo_source.pull.session import Options, Session
+from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.times import format_time
 from cargo_source.pull.typed import OURS, arrow_table
@@ -212,6 +213,5 @@ def preview(settings: Settings, name: str, limit: int) -> Preview:
         (model,) = choose(list_models(session, FOLD), [name])
         shape = shape_model(session, model, FOLD)
         rows = RecordPages(session.client, shape).at(0)[:limit]
-        known = frozenset(column.field for column in shape.columns)
-        table = arrow_table(rows, shape.columns, known=known, run_id="", dropped=())
+        table = arrow_table(rows, shape.columns, known=shape.fields, run_id="")
         return Preview(shape.table, table.drop_columns([column.name for column in OURS]))

@@ -7,6 +7,7 @@
 | url          | CARGO_API_URL         | api_url        | https://api.getcargo.io                  |
 | in_flight    | CARGO_IN_FLIGHT       | in_flight      | 4 requests at a time                     |
 | wait_budget  | CARGO_WAIT_BUDGET     | wait_budget    | 300 s of waiting between one's attempts  |
+| pii_key      | CARGO_PII_KEY         | pii_key        | pseudonyms are salted with the workspace |
 """
 
 import hmac
@@ -66,7 +67,7 @@ class Settings:
 
     ``url`` is the root of the API, without ``/v1``. ``in_flight`` is the most requests at a time; ``wait_budget`` the
     seconds that one request may wait between its attempts before it gives up. Timeouts are in seconds; exports answer
-    when their file is ready, hence the long ``read_timeout``.
+    when their file is ready, hence the long ``read_timeout``. ``pii_key`` salts the pseudonyms of personal values.
     """
 
     token: Secret
@@ -75,6 +76,7 @@ class Settings:
     wait_budget: float = 300.0
     read_timeout: float = 360.0
     connect_timeout: float = 10.0
+    pii_key: Secret | None = None
 
 
 def resolve(
@@ -97,6 +99,7 @@ def resolve(
         url=_root(url or places.find("api_url") or DEFAULT_URL),
         in_flight=_in_flight(places.find("in_flight")),
         wait_budget=_wait_budget(places.find("wait_budget")),
+        pii_key=places.secret("pii_key"),
     )
 
 
@@ -113,6 +116,10 @@ class _Places:
     def fallback(self, name: str) -> str | None:
         """Look into the fallback."""
         return (self._fallback(name) if self._fallback else None) or None
+
+    def secret(self, name: str) -> Secret | None:
+        """Look into both for something to hide."""
+        return Secret(self.find(name) or "") if self.find(name) else None
 
     def find(self, name: str) -> str | None:
         """Look into both."""

@@ -1,41 +1,42 @@
 """NAME: what a Cargo workspace holds, as data. No input or output happens here.
 
 Each entity of the platform is one :class:`~cargo_source.catalog.entity.Entity`. To add one, write its entry in the
-file of its group and list it below; paging, cursor, typing, the row in the README and the conformance tests follow.
+file of its group; paging, cursor, typing, the row in the README and the conformance tests follow.
 """
 
-from cargo_source.catalog.ai import AGENT_RELEASES, AGENT_RUNS, AGENTS, CHATS, MESSAGES
+from cargo_source.catalog import (
+    ai,
+    billing,
+    connection,
+    content,
+    orchestration,
+    runtime,
+    segmentation,
+    storage,
+    warehouse,
+    workspace,
+)
 from cargo_source.catalog.entity import Entity
-from cargo_source.catalog.orchestration import EXECUTIONS, PLAYS, RUNS, SPANS, TOOLS, TRACES, WORKFLOWS
-from cargo_source.catalog.segmentation import CHANGE_ROWS, CHANGES, SEGMENTS
-from cargo_source.catalog.storage import COLUMNS, DATASETS, MODELS, RELATIONSHIPS
-from cargo_source.catalog.workspace import WORKSPACES
+
+GROUPS = (workspace, storage, segmentation, connection, orchestration, runtime, ai, content, billing, warehouse)
 
 ENTITIES: dict[str, Entity] = {
-    entity.table: entity
-    for entity in (
-        WORKSPACES,
-        DATASETS,
-        MODELS,
-        COLUMNS,
-        RELATIONSHIPS,
-        SEGMENTS,
-        CHANGES,
-        CHANGE_ROWS,
-        WORKFLOWS,
-        PLAYS,
-        TOOLS,
-        RUNS,
-        EXECUTIONS,
-        SPANS,
-        TRACES,
-        AGENTS,
-        AGENT_RELEASES,
-        AGENT_RUNS,
-        CHATS,
-        MESSAGES,
-    )
+    entity.table: entity for group in GROUPS for entity in vars(group).values() if isinstance(entity, Entity)
 }
 """Every entity by the name of its table, in the order in which a person would read about them."""
 
-__all__ = ["ENTITIES", "Entity"]
+
+def _pointers() -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for entity in ENTITIES.values():
+        for owner in (entity.reading, entity.follow):
+            for name in ("touched_by", "moves_with"):
+                if pointer := getattr(owner, name, None):
+                    found.setdefault(pointer[0], set()).add(pointer[1])
+    return {table: frozenset(fields) for table, fields in found.items()}
+
+
+POINTERS: dict[str, frozenset[str]] = _pointers()
+"""Fields of an entity whose values show what moved elsewhere: the workflows of runs, the traces of spans."""
+
+__all__ = ["ENTITIES", "POINTERS", "Entity"]

@@ -18,13 +18,13 @@ AGENTS = Entity(
     columns=columns("""
         uuid             text!      the agent
         workspaceUuid    text       -> workspaces.uuid  its workspace
-        userUuid         text       who made it
+        userUuid         text       -> users.uuid  who made it
         name             text       its name
         icon             json       its icon
         description      text       what it is for
         triggers         json       what starts it
         deployedRelease  json       the release that answers
-        folderUuid       text       its folder
+        folderUuid       text       -> folders.uuid  its folder
         template         json       the template that it came from
         isReadOnly       boolean    whether it can be changed
         createdAt        timestamp  when it was created
@@ -38,20 +38,21 @@ AGENT_RELEASES = Entity(
     description="Versions of agents: prompt, model, actions and evaluator.",
     group="ai",
     key=("uuid",),
-    call=Call("GET", "ai/releases/list", "releases", page=100),
-    reading=Snapshot(),
+    call=Call("GET", "ai/releases/list", "releases", page=100, send={"agentUuid": "uuid"}),
+    # A draft is edited in place, which the agent does not show: the sweep finds it.
+    reading=Gated("agents", ("updatedAt", "deployedRelease.deployedAt"), cursor="updatedAt", swept="whole"),
     evidence="pages until an empty one",
     dropped=("mcpClients[].authentication",),
     columns=columns("""
         uuid               text!      the release
         parentUuid         text       -> agent_releases.uuid  the release that it was made from
         workspaceUuid      text       -> workspaces.uuid  its workspace
-        userUuid           text       who made it
+        userUuid           text       -> users.uuid  who made it
         agentUuid          text       -> agents.uuid  its agent
         description        text       what changed
         templateSlug       text       the template that it came from
         version            text       its version
-        status             text       draft, deployed or archived
+        status             text{draft|deployed|archived}  its state
         actions            json       what the agent can do
         resources          json       what the agent can read
         capabilities       json       abilities that are switched on
@@ -61,7 +62,7 @@ AGENT_RELEASES = Entity(
         temperature        number     temperature of the model
         maxSteps           integer    steps that it may take for an answer
         integrationSlug    text       provider of the model
-        connectorUuid      text       connector to that provider
+        connectorUuid      text       -> connectors.uuid  connector to that provider
         languageModelSlug  text       the model
         mcpClients         json       MCP servers that it uses, without their credentials
         output             json       shape of the answer
@@ -92,7 +93,7 @@ CHATS = Entity(
         slug              text       its slug
         traceUuid         text       -> traces.uuid  its trace
         workspaceUuid     text       -> workspaces.uuid  its workspace
-        userUuid          text       who chats
+        userUuid          text       -> users.uuid  who chats
         agentUuid         text       -> agents.uuid  the agent
         releaseUuid       text       -> agent_releases.uuid  the release
         name              text       its name
@@ -118,8 +119,9 @@ MESSAGES = Entity(
     follow=Follow(
         "status",
         final=FINAL_MESSAGE_STATUSES,
-        call=Call("GET", "ai/chats/{chatUuid}", "chat"),
+        call=Call("GET", "ai/messages/list", "messages", page=100, send={"chatUuid": "chatUuid"}),
         by="chatUuid",
+        moves_with=("chats", "uuid"),
     ),
     evidence="pages until an empty one",
     dropped=("mcpClients[].authentication",),
@@ -144,10 +146,10 @@ MESSAGES = Entity(
         agentUuid           text       -> agents.uuid  the agent
         releaseUuid         text       -> agent_releases.uuid  the release that answered
         chatUuid            text       -> chats.uuid  its chat
-        userUuid            text       who wrote it
-        status              text       pending, generating, success, error, cancelling or cancelled
+        userUuid            text       -> users.uuid  who wrote it
+        status              text{pending|generating|success|error|cancelling|cancelled}  its state
         errorMessage        text       why it failed
-        type                text       user or assistant
+        type                text{user|assistant}  who speaks
         parts               json~      what was said, and the calls of tools
         actions             json       actions that were on offer
         resources           json       resources that were on offer
@@ -158,7 +160,7 @@ MESSAGES = Entity(
         temperature         number     temperature of the model
         maxSteps            integer    steps that it might take
         integrationSlug     text       provider of the model
-        connectorUuid       text       connector to that provider
+        connectorUuid       text       -> connectors.uuid  connector to that provider
         languageModelSlug   text       the model
         evaluatedTools      json       tools as they were offered to the model
         usage               json       tokens by class and credits
@@ -188,7 +190,7 @@ AGENT_RUNS = Entity(
         chatUuid              text       -> chats.uuid  its chat
         traceUuid             text       -> traces.uuid  the chat's trace, which covers all its messages
         triggerType           text       what started the chat
-        status                text       pending, generating, success, error, cancelling or cancelled
+        status                text{pending|generating|success|error|cancelling|cancelled}  its state
         errorMessage          text       why it failed
         createdAt             timestamp  when it was created
         finishedAt            timestamp  when it ended
@@ -206,5 +208,77 @@ AGENT_RUNS = Entity(
         evaluationScore       number     score of the answer
         evaluationPassed      boolean    whether it passed
         childRunsCount        integer    workflow runs that the message started
+    """),
+)
+
+VOTES = Entity(
+    table="votes",
+    description="What people think of an agent's answer: a thumb up or down.",
+    group="ai",
+    key=("user_uuid", "message_uuid"),
+    call=Call("GET", "ai/votes/list", "votes", send={"chatUuid": "uuid"}),
+    # A vote need not move its chat: the sweep asks the chats of the last weeks.
+    reading=Gated("chats", ("updatedAt", "lastMessage.updatedAt"), cursor="updatedAt", swept="parents"),
+    evidence="whole list",
+    columns=columns("""
+        workspaceUuid  text       -> workspaces.uuid  its workspace
+        userUuid       text!      -> users.uuid  who voted
+        chatUuid       text       -> chats.uuid  the chat
+        messageUuid    text!      -> messages.uuid  the message
+        isUpvoted      boolean    up or down
+        updatedAt      timestamp  when it was cast or changed
+    """),
+)
+
+MCP_SERVERS = Entity(
+    table="mcp_servers",
+    description="MCP servers that the workspace offers to other programs.",
+    group="ai",
+    key=("uuid",),
+    call=Call("GET", "ai/mcpServers/list", "mcpServers"),
+    reading=Snapshot(),
+    evidence="whole list",
+    columns=columns("""
+        uuid           text!      the server
+        workspaceUuid  text       -> workspaces.uuid  its workspace
+        userUuid       text       -> users.uuid  who made it
+        name           text       its name
+        description    text       what it is for
+        actions        json       actions that it offers
+        resources      json       resources that it offers
+        folderUuid     text       -> folders.uuid  its folder
+        templateSlug   text       the template that it came from
+        isReadOnly     boolean    whether it can be changed
+        createdAt      timestamp  when it was created
+        updatedAt      timestamp  when it last changed
+        deletedAt      timestamp  when it was deleted
+    """),
+)
+
+MEMORIES = Entity(
+    table="memories",
+    description="What agents remember, of a person or for themselves.",
+    group="ai",
+    key=("mem0_id",),
+    call=Call("GET", "ai/memories/list", "memories", send={"agentUuid": "uuid"}, fixed={"scope": "agent"}),
+    # An agent remembers while it chats; whatever else may teach it something, the sweep finds.
+    reading=Gated(
+        "agents",
+        ("updatedAt",),
+        cursor="updatedAt",
+        touched_by=("chats", "agentUuid"),
+        swept="parents",
+        also=Call("GET", "ai/memories/list", "memories", fixed={"scope": "user"}),
+    ),
+    evidence="whole list",
+    columns=columns("""
+        mem0Id         text!      the memory
+        content        text~      what is remembered
+        scope          text{user|agent}  whose memory it is
+        userUuid       text       -> users.uuid  the person
+        agentUuid      text       -> agents.uuid  the agent
+        workspaceUuid  text       -> workspaces.uuid  its workspace
+        createdAt      timestamp  when it was made
+        updatedAt      timestamp  when it last changed
     """),
 )

@@ -5,8 +5,10 @@ One line a column: the API's field, its type, and what it means::
     uuid           text!   the run
     workflowUuid   text    -> workflows.uuid  the workflow that ran
     recordTitle    text~   title of the record
+    kind           text{native|connector}  who fills it
 
-``!`` marks a column that is never null, ``~`` one that holds personal data. ``-> table.column`` is a reference.
+``!`` marks a column that is never null, ``~`` one that holds personal data. ``-> table.column`` is a reference, and
+``{a|b}`` are the values that the API is known to send: another one lands as well, and is reported.
 """
 
 import re
@@ -16,7 +18,8 @@ from typing import Literal, get_args
 Type = Literal["text", "integer", "decimal", "number", "boolean", "timestamp", "json"]
 
 _LINE = re.compile(
-    r"^(?P<field>\w+)\s+(?P<type>[a-z]+)(?P<mark>[!~]?)\s+(?:->\s*(?P<table>\w+)\.(?P<column>\w+)\s+)?(?P<text>\S.*)$"
+    r"^(?P<field>\w+)\s+(?P<type>[a-z]+)(?:\{(?P<values>[\w.|-]+)\})?(?P<mark>[!~]?)\s+"
+    r"(?:->\s*(?P<table>\w+)\.(?P<column>\w+)\s+)?(?P<text>\S.*)$"
 )
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -26,6 +29,7 @@ class Column:
     """One column: its name in the table, the API's field behind it, and its type.
 
     ``references`` is the table and column that it points to. ``personal`` columns land only when asked for.
+    ``values`` are those that the API is known to send (empty: any). ``pii`` is what becomes of personal values.
     """
 
     name: str
@@ -35,6 +39,8 @@ class Column:
     required: bool = False
     personal: bool = False
     references: tuple[str, str] | None = None
+    values: tuple[str, ...] = ()
+    pii: Literal["", "hash", "null"] = ""
 
 
 def snake_case(field: str) -> str:
@@ -60,4 +66,5 @@ def _column(line: str) -> Column:
         required=match["mark"] == "!",
         personal=match["mark"] == "~",
         references=(match["table"], match["column"]) if match["table"] else None,
+        values=tuple(match["values"].split("|")) if match["values"] else (),
     )

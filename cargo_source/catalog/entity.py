@@ -13,9 +13,10 @@ Method = Literal["GET", "POST"]
 class Call:
     """One list operation of the API.
 
-    ``path`` may hold ``{field}`` of the parent's row. ``send`` maps parameter names to fields of the parent's row and
-    ``fixed`` holds parameters that never change. ``page`` is the number of rows to ask for at once; 0 says that the
-    operation answers its whole list. ``counted`` says that the answer carries the total as ``count``.
+    ``path`` may hold ``{field}`` of the parent's row. ``send`` maps parameter names to fields of the parent's row
+    (a name that ends in ``[]`` takes a list of one) and ``fixed`` holds parameters that never change. ``page`` is the
+    number of rows to ask for at once; 0 says that the operation answers its whole list. ``counted`` says that the
+    answer carries the total as ``count``.
     """
 
     method: Method
@@ -29,7 +30,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Read the whole list each time; only what differs from the last time is written."""
+    """Read the whole list each time; only what differs from the last time is written.
+
+    ``every_hours`` spares a list that is large and hardly moves. ``dated`` names a column of the key that takes the
+    day of the reading, so that each day keeps a row of its own.
+    """
+
+    every_hours: int = 0
+    dated: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,8 @@ class Window:
     """The server filters on a time: read ``[watermark - lookback, now]``, by parent if ``per`` names one.
 
     ``required`` says that the operation refuses a call without a start. ``touched_by`` names an entity and its field
-    that points here: what it points to has moved too, however long ago it started.
+    that points here: what it points to has moved too, however long ago it started. ``moves_with`` names an entity
+    and its field that points to the parents: between sweeps, only the parents that it points to are asked.
     """
 
     cursor: str
@@ -46,14 +55,15 @@ class Window:
     per: str | None = None
     required: bool = False
     touched_by: tuple[str, str] | None = None
+    moves_with: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Recent:
     """The server filters on creation only, but rows go on changing.
 
-    Read the whole list once every ``full_every_hours``, else what was created in the last ``days`` and what the
-    status filter ``open_filter`` finds; ``signals`` tell which rows moved.
+    Read the whole list at each sweep, else what was created in the last ``days`` and what the status filter
+    ``open_filter`` finds; ``signals`` tell which rows moved.
     """
 
     after: str
@@ -61,28 +71,59 @@ class Recent:
     signals: tuple[str, ...]
     open_filter: Mapping[str, object]
     days: int = 30
-    full_every_hours: int = 24
 
 
 @dataclass(frozen=True)
 class Gated:
-    """Read the children of each parent of which one of ``signals`` (times in the parent's row) has moved."""
+    """Read the children of each parent of which one of ``signals`` (times in the parent's row) has moved.
+
+    ``touched_by`` names an entity and its field that points to the parent: such a parent has moved too. ``cursor`` is
+    the time in a row that tells whether it moved itself: rows that did not are not written again.
+
+    Some children move without a signal. At each sweep ``swept`` says how they are found: ``whole`` reads the list
+    without naming a parent, ``parents`` reads the children of every parent (of those that moved in the last days,
+    where the parent says how many). ``also`` is a list that belongs to no parent and is read at every sync.
+    """
 
     parent: str
     signals: tuple[str, ...]
+    cursor: str = ""
+    touched_by: tuple[str, str] | None = None
+    swept: Literal["", "whole", "parents"] = ""
+    also: Call | None = None
 
 
 @dataclass(frozen=True)
 class Unfolded:
-    """The rows lie inside the rows of ``parent``, as lists under ``fields``; they cost no request of their own.
+    """The rows lie inside the rows of ``parent``, under ``fields``; they cost no request of their own.
 
-    ``carry`` maps our fields to fields of the parent's row; ``position`` names the field that takes the index.
+    A field holds a list or a map; ``position`` names the field that takes the index or the key. ``carry`` maps our
+    fields to fields of the parent's row. ``beside`` is a call for one more parent, which its own list lacks, and
+    ``beside_as`` what stands for that parent's fields.
     """
 
     parent: str
     fields: tuple[str, ...]
     carry: Mapping[str, str]
     position: str
+    beside: Call | None = None
+    beside_as: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metered:
+    """Daily counters between two dates: one call for each of ``units`` and each of ``dimensions``.
+
+    A call without unit tells whether anything moved. ``reread_days`` are read again, for counters that arrive late.
+    """
+
+    after: str
+    before: str
+    unit: str
+    units: tuple[str, ...]
+    dimension: str
+    dimensions: tuple[str, ...]
+    reread_days: int = 3
 
 
 @dataclass(frozen=True)
@@ -92,29 +133,37 @@ class Derived:
     parents: tuple[str, ...]
 
 
-Reading = Snapshot | Window | Recent | Gated | Unfolded | Derived
+Reading = Snapshot | Window | Recent | Gated | Unfolded | Metered | Derived
+
+SWEEP_HOURS = 20
+"""How often what moves without a signal is looked through whole: once a day, even if a sync starts early."""
 
 
 @dataclass(frozen=True)
 class Follow:
     """Rows go on changing until ``status`` is one of ``final``: those that the destination holds open are read again.
 
-    ``call`` reads one of them, or with ``by`` all that share the value of that column.
+    ``call`` reads one of them, or with ``by`` all that share the value of that field. Between sweeps, open rows are
+    read only where something shows that they moved: ``moves_with`` names an entity that is loaded too and its field
+    that points to ``by``; ``still_open`` is a filter of the list operation, of which one page tells what is open yet.
     """
 
     status: str
     final: tuple[str, ...]
     call: Call
     by: str
+    moves_with: tuple[str, str] | None = None
+    still_open: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Entity:
     """One entity of Cargo and the table that it becomes.
 
-    ``group`` is the permission that a token needs (``orchestration`` for ``orchestration:read``). ``dropped`` are
-    paths of secrets that never land; columns marked personal land only when asked for. ``evidence`` says in words
-    what tells that a read was complete.
+    ``group`` is the permission that a token needs (``orchestration`` for ``orchestration:read``); ``admin`` says that
+    only an admin's token has it. ``dropped`` are paths of secrets that never land; columns marked personal land only
+    when asked for. ``evidence`` says in words what tells that a read was complete. ``on_request`` entities load only
+    when they are named.
     """
 
     table: str
@@ -131,6 +180,13 @@ class Entity:
     """Fields that others need of this entity's rows while they are read."""
     keep_if: str = ""
     """Keep these fields only of rows where this one is set (empty: of all)."""
+    admin: bool = False
+    on_request: bool = False
+
+    @property
+    def permission(self) -> str:
+        """The permission that a token needs to read it."""
+        return f"{self.group}:read"
 
     def landing(self, *, personal: bool) -> tuple[Column, ...]:
         """Give the columns that land: all of them, or all but the personal ones."""
@@ -146,6 +202,17 @@ class Entity:
         if not self.keep or (self.keep_if and row.get(self.keep_if) is None):
             return None
         return {name: row.get(name) for name in self.keep}
+
+    @property
+    def listed_by(self) -> Call:
+        """Its list operation. Raises TypeError where it has none."""
+        if self.call is None:
+            raise TypeError(f"{self.table} has no list operation")
+        return self.call
+
+    def name_of(self, field: str) -> str:
+        """Give the column of a field."""
+        return next(column.name for column in self.columns if column.field == field)
 
     @property
     def key_fields(self) -> tuple[str, ...]:
@@ -167,5 +234,7 @@ class Entity:
                 return f"as {parent}"
             case Derived(parents=parents):
                 return "as " + ", ".join(parents)
+            case Metered():
+                return "date"
             case Snapshot():
                 return "whole list"

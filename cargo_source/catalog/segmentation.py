@@ -14,7 +14,7 @@ SEGMENTS = Entity(
     columns=columns("""
         uuid                 text!      the segment
         workspaceUuid        text       -> workspaces.uuid  its workspace
-        userUuid             text       who made it
+        userUuid             text       -> users.uuid  who made it
         modelUuid            text       -> models.uuid  the model that it filters
         slug                 text       its slug
         name                 text       its name
@@ -39,7 +39,7 @@ CHANGES = Entity(
     group="segmentation",
     key=("uuid",),
     call=Call("GET", "segmentation/changes/list", "changes", page=100, send={"segmentUuid": "uuid"}),
-    reading=Gated("segments", signals=("lastChange.createdAt",)),
+    reading=Gated("segments", signals=("lastChange.createdAt",), cursor="createdAt"),
     evidence="pages until an empty one",
     keep=("uuid", "segmentUuid", "createdAt"),
     columns=columns("""
@@ -75,7 +75,7 @@ CHANGE_ROWS = Entity(
         changeUuid   text!      -> changes.uuid  the change
         segmentUuid  text       -> segments.uuid  the segment
         createdAt    timestamp  when the segment was evaluated
-        kind         text!      added, updated or removed
+        kind         text{added|updated|removed}!  what happened to the record
         recordId     text!      the record in its model
         title        text       title of the record
         time         timestamp  the record's own time, where its model has one

@@ -1,7 +1,7 @@
 """Storage: datasets, models, their columns and relationships. The rows of models are typed from these."""
 
 from cargo_source.catalog.columns import columns
-from cargo_source.catalog.entity import Call, Entity, Snapshot, Unfolded
+from cargo_source.catalog.entity import Call, Entity, Follow, Gated, Snapshot, Unfolded
 
 DATASETS = Entity(
     table="datasets",
@@ -15,8 +15,8 @@ DATASETS = Entity(
         uuid           text!      the dataset
         workspaceUuid  text       -> workspaces.uuid  its workspace
         slug           text       first part of the names of its tables
-        kind           text       native or connector
-        connectorUuid  text       the connector that fills it; null when native
+        kind           text{native|connector}  who fills it: nobody else, or a connector
+        connectorUuid  text       -> connectors.uuid  the connector that fills it; null when native
         createdAt      timestamp  when it was created
         updatedAt      timestamp  when it last changed
         deletedAt      timestamp  when it was deleted
@@ -38,8 +38,8 @@ MODELS = Entity(
         name               text       its name
         description        text       what it is for
         datasetUuid        text       -> datasets.uuid  its dataset
-        kind               text       native or connector
-        connectorUuid      text       the connector that fills it
+        kind               text{native|connector}  who fills it: nobody else, or a connector
+        connectorUuid      text       -> connectors.uuid  the connector that fills it
         extractorSlug      text       the extractor that fills it
         position           json       place on the canvas
         config             json       settings of the extractor; encrypted values are left out
@@ -51,7 +51,7 @@ MODELS = Entity(
         unification        json       how records are unified
         titleColumnSlug    text       the column that names a record
         timeColumnSlug     text       the column that dates a record
-        folderUuid         text       its folder
+        folderUuid         text       -> folders.uuid  its folder
         playsCount         integer    plays that use it
         segmentsCount      integer    segments over it
         isPaused           boolean    whether filling it is paused
@@ -112,6 +112,35 @@ RELATIONSHIPS = Entity(
         toPropertySlug           text   property inside the right column
         fromSelectedColumnSlugs  json   columns shown of the left
         toSelectedColumnSlugs    json   columns shown of the right
-        relation                 text   oneToOne, oneToMany or manyToOne
+        relation                 text{oneToOne|oneToMany|manyToOne}  how many rows join how many
+    """),
+)
+
+STORAGE_RUNS = Entity(
+    table="storage_runs",
+    description="Each time that a model was filled.",
+    group="storage",
+    key=("uuid",),
+    call=Call("GET", "storage/runs/list", "runs", page=100, send={"modelUuid": "uuid"}),
+    reading=Gated("models", ("lastRun.createdAt", "lastRun.finishedAt"), cursor="updatedAt", swept="whole"),
+    follow=Follow(
+        "status",
+        final=("success", "error", "cancelled"),
+        call=Call("GET", "storage/runs/list", "runs", page=100, send={"modelUuid": "modelUuid"}),
+        by="modelUuid",
+        still_open={"statuses": ["pending", "running", "cancelling"]},
+    ),
+    evidence="pages until an empty one",
+    columns=columns("""
+        uuid                text!      the run
+        workspaceUuid       text       -> workspaces.uuid  its workspace
+        modelUuid           text       -> models.uuid  the model
+        status              text{pending|running|cancelling|cancelled|error|success}  its state
+        temporalWorkflowId  text       its id in the workflow engine
+        errorMessage        text       why it failed
+        s3Filenames         json       files that it wrote
+        finishedAt          timestamp  when it ended
+        createdAt           timestamp  when it was created
+        updatedAt           timestamp  when it last moved
     """),
 )

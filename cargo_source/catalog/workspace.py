@@ -1,4 +1,4 @@
-"""Workspace management: the workspace behind the token."""
+"""Workspace management: the workspace behind the token, its people and its folders."""
 
 from cargo_source.catalog.columns import columns
 from cargo_source.catalog.entity import Call, Entity, Snapshot
@@ -26,9 +26,74 @@ WORKSPACES = Entity(
         metadata                           json       free attributes
         chromeExtensionMasterAgentUuid     text       -> agents.uuid  agent that leads in the browser extension
         chromeExtensionAvailableAgentUuids json       agents that the browser extension offers
-        defaultRoleUuid                    text       role of new users
+        defaultRoleUuid                    text       -> roles.uuid  role of new users
         allowedLoginProviders              json       ways to sign in
         ssoIdentifier                      text       identifier for single sign-on
         quotaBuckets                       json       quotas by name
+    """),
+)
+
+USERS = Entity(
+    table="users",
+    description="Members of the workspace.",
+    group="workspaceManagement",
+    admin=True,
+    key=("uuid",),
+    call=Call("GET", "workspaceManagement/users/list", "users"),
+    reading=Snapshot(),
+    evidence="whole list",
+    dropped=("webExtensionData",),
+    columns=columns("""
+        uuid           text!      the member
+        email          text       their e-mail address
+        firstName      text       their first name
+        lastName       text       their last name
+        picture        text       address of their picture
+        lastSignInAt   timestamp  when they last signed in
+        createdAt      timestamp  when they joined
+        updatedAt      timestamp  when they last changed
+        workspaceUuid  text       -> workspaces.uuid  the workspace
+        permissions    json       permissions of their own
+        role           json       their role
+    """),
+)
+
+ROLES = Entity(
+    table="roles",
+    description="Sets of permissions that members have.",
+    group="workspaceManagement",
+    admin=True,
+    key=("uuid",),
+    call=Call("GET", "workspaceManagement/roles/list", "roles"),
+    reading=Snapshot(),
+    evidence="whole list",
+    columns=columns("""
+        uuid           text!      the role
+        workspaceUuid  text       -> workspaces.uuid  the workspace; absent for roles of the platform
+        slug           text       its slug
+        permissions    json       what it allows and denies
+        createdAt      timestamp  when it was created
+    """),
+)
+
+FOLDERS = Entity(
+    table="folders",
+    description="Folders of tools, plays, agents, files and whatever else the workspace sorts.",
+    group="workspaceManagement",
+    key=("uuid",),
+    call=Call("GET", "workspaceManagement/folders/list", "folders"),
+    reading=Snapshot(),
+    evidence="whole list",
+    columns=columns("""
+        uuid           text!      the folder
+        parentUuid     text       -> folders.uuid  the folder around it
+        kind           text{tool|play|agent|file|mcpServer|model|app|worker|alert}  what it holds
+        workspaceUuid  text       -> workspaces.uuid  its workspace
+        name           text       its name
+        emojiSlug      text       its emoji
+        isReadOnly     boolean    whether it can be changed
+        createdAt      timestamp  when it was created
+        updatedAt      timestamp  when it last changed
+        deletedAt      timestamp  when it was deleted
     """),
 )

@@ -6,6 +6,7 @@ message that started them). A row is written again when its chat moved or when a
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from cargo_source.catalog import ENTITIES
@@ -23,10 +24,10 @@ _BATCH = 500
 MESSAGES, AGENT_RUNS = ENTITIES["messages"], ENTITIES["agent_runs"]
 
 
-def read_agent_runs(session: Session, span: Span, *, full: bool, with_runs: bool) -> Spooled:
+def read_agent_runs(session: Session, span: Span, *, with_runs: bool) -> Spooled:
     """Give the agent runs that have news in ``span``; ``with_runs`` says that the table runs is synced along."""
-    chats = {chat["uuid"]: chat for chat in read_entity(session, "chats", span, full=full).rows}
-    answers = [row for row in read_entity(session, "messages", span, full=full).rows if row.get("type") == "assistant"]
+    chats = {chat["uuid"]: chat for chat in read_entity(session, "chats", span).rows}
+    answers = [row for row in read_entity(session, "messages", span).rows if row.get("type") == "assistant"]
     child_runs = _ChildRuns(session, span, answers, with_runs=with_runs)
     answers += _started_elsewhere(session, child_runs.messages, {row["uuid"] for row in answers})
     for uuid in sorted({row["chatUuid"] for row in answers} - chats.keys()):
@@ -78,7 +79,7 @@ class _ChildRuns:
 
     def __init__(self, session: Session, span: Span, answers: list[Row], *, with_runs: bool) -> None:
         self._session, self._ask_destination = session, with_runs and span.start is not None
-        window = session.span("runs") if with_runs else Span(_oldest(answers, span), span.end)
+        window = session.span("runs") if with_runs else replace(span, start=_oldest(answers, span))
         self._by_message: dict[str, set[str]] = defaultdict(set)
         for run in read_entity(session, "runs", window).rows:
             self._by_message[run["parentMessageUuid"]].add(run["uuid"])

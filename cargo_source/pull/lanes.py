@@ -3,19 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from cargo_source.api import CargoClient
-from cargo_source.catalog.columns import Column, Type
 from cargo_source.errors import IncompleteRead, LinkExpired, NotFound, PermissionDenied, UnexpectedShape
-from cargo_source.pull.session import Refused
+from cargo_source.pull.conform import conform
+from cargo_source.pull.session import Refused, Session
 from cargo_source.pull.shapes import Shape
-from cargo_source.pull.spool import Chunk, Sheet, Spool
+from cargo_source.pull.spool import Sheet
 from cargo_source.pull.times import format_time
-from cargo_source.pull.typed import EXTRA, RUN_ID
 
 Row = dict[str, Any]
 
@@ -44,9 +40,7 @@ class Landing:
     refreshing: bool = False
 
 
-def export_rows(
-    client: CargoClient, shape: Shape, since: datetime | None, sheet: Sheet, spool: Spool, run_id: str
-) -> Landing:
+def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
     """Have the workspace export the table as parquet and bring the files into the sheet's schema.
 
     See ``POST storage/query/download``. ``since`` limits the export to rows written since then.
@@ -54,10 +48,10 @@ def export_rows(
     body = {"query": export_query(shape, since), "format": "parquet"}
     for attempt in range(1, EXPORTS + 1):
         # An export only reads, so asking again after a failure does no harm.
-        answer = client.post("storage/query/download", body, repeatable=True).json()
+        answer = session.client.post("storage/query/download", body, repeatable=True).json()
         try:
             for link in answer_links(answer):
-                _bring(client, link, shape, sheet, spool, run_id)
+                _bring(session, link, shape, sheet)
         except LinkExpired:
             if attempt == EXPORTS:
                 raise
@@ -66,12 +60,12 @@ def export_rows(
     return Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")))
 
 
-def _bring(client: CargoClient, link: str, shape: Shape, sheet: Sheet, spool: Spool, run_id: str) -> None:
-    raw = spool.new_file(".download")
+def _bring(session: Session, link: str, shape: Shape, sheet: Sheet) -> None:
+    raw = session.spool.new_file(".download")
     try:
-        kind = client.download(link, raw).kind
+        kind = session.client.download(link, raw).kind
         if kind == "parquet":
-            sheet.add_chunk(conform(raw, spool.new_file(), shape.columns, shape.id_slug, run_id))
+            sheet.add_chunk(conform(raw, session.spool.new_file(), shape, session.run_id, session.pseudonym))
         elif kind != "empty":
             raise NotParquet(kind)
     finally:
@@ -97,97 +91,6 @@ def answer_links(answer: Row) -> list[str]:
     if isinstance(answer.get("url"), str):
         return [answer["url"]]
     raise UnexpectedShape("an export answered without links (neither 'urls' nor 'url')")
-
-
-def conform(raw: Path, target: Path, columns: Sequence[Column], id_slug: str, run_id: str) -> Chunk:
-    """Rewrite a parquet file into the table's schema. Values that do not fit are kept in the extra column."""
-    with duckdb.connect() as db:
-        db.execute("SET TimeZone = 'UTC'")
-        db.execute("SET threads = 2")
-        db.execute("SET memory_limit = '512MB'")
-        described = db.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(raw)]).fetchall()
-        physical = {str(name): str(kind) for name, kind, *_ in described}
-        if "_id" not in physical and id_slug in physical:
-            physical["_id"] = physical[id_slug]
-            source = f"(SELECT *, {_name(id_slug)} AS _id FROM read_parquet('{raw}'))"  # noqa: S608 - our own file
-        else:
-            source = f"read_parquet('{raw}')"
-        cells = [
-            f"{_cast(c, physical[c.field]) if c.field in physical else f'NULL::{SQL[c.type]}'} AS {_name(c.name)}"
-            for c in columns
-        ]
-        cells += [f"{_extra(columns, physical)} AS {EXTRA}", f"{_text(run_id)} AS {RUN_ID}"]
-        db.execute(f"COPY (SELECT {', '.join(cells)} FROM {source}) TO '{target}' (FORMAT parquet)")  # noqa: S608 - as above
-        count = db.execute("SELECT count(*) FROM read_parquet(?)", [str(target)]).fetchone()
-    return Chunk(target, count[0] if count else 0)
-
-
-SQL: dict[Type, str] = {
-    "text": "VARCHAR",
-    "integer": "BIGINT",
-    "decimal": "DECIMAL(38, 9)",
-    "number": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "timestamp": "TIMESTAMPTZ",
-    "json": "VARCHAR",
-}
-"""How each of our types is called in DuckDB, which reads the exports."""
-
-
-def _cast(column: Column, physical: str) -> str:
-    name = _name(column.field)
-    match column.type:
-        case "text" | "json" if physical == "VARCHAR" and column.type == "text":
-            return name
-        case "json" if physical == "VARCHAR":
-            # Warehouses export nested values as JSON text; a plain string in such a column becomes JSON here.
-            return f"CASE WHEN json_valid({name}) THEN {name} ELSE to_json({name})::VARCHAR END"
-        case "json":
-            return f"to_json({name})::VARCHAR"
-        case "text":
-            return f"{name}::VARCHAR"
-        case "timestamp" if (physical.startswith("TIMESTAMP") and "TIME ZONE" not in physical) or physical == "DATE":
-            return f"({name}::TIMESTAMP AT TIME ZONE 'UTC')"
-        case "boolean" if physical not in {"BOOLEAN", "VARCHAR"}:
-            # A number is no boolean: DuckDB would make TRUE of 7.
-            return "NULL::BOOLEAN"
-        case "integer" if _numeric(physical):
-            return f"CASE WHEN {name} = floor({name}) THEN TRY_CAST({name} AS BIGINT) END"
-        case _:
-            return f"TRY_CAST({name} AS {SQL[column.type]})"
-
-
-def _extra(columns: Sequence[Column], physical: dict[str, str]) -> str:
-    known = {column.field for column in columns}
-    parts = [_kept(f, f"{_name(f)} IS NOT NULL") for f in physical if f not in known]
-    for column in columns:
-        kind = physical.get(column.field)
-        if kind is None or column.type in {"text", "json"} or kind == SQL[column.type] or "TIMESTAMP" in kind:
-            continue
-        name, cast = _name(column.field), _cast(column, kind)
-        lossy = f"({cast})::{kind} IS DISTINCT FROM {name}" if _numeric(kind) else f"({cast}) IS NULL"
-        # An unset native date reads back as {}: that is a null, not a value to keep.
-        blank = f" AND {name} <> '{{}}'" if column.type == "timestamp" and kind == "VARCHAR" else ""
-        parts.append(_kept(column.field, f"{name} IS NOT NULL AND {lossy}{blank}"))
-    if not parts:
-        return "NULL::VARCHAR"
-    return f"NULLIF('{{' || concat_ws(',', {', '.join(parts)}) || '}}', '{{}}')"
-
-
-def _numeric(physical: str) -> bool:
-    return physical in {"BIGINT", "HUGEINT", "INTEGER", "DOUBLE", "FLOAT"} or physical.startswith("DECIMAL")
-
-
-def _kept(field: str, when: str) -> str:
-    return f"CASE WHEN {when} THEN to_json({_text(field)})::VARCHAR || ':' || to_json({_name(field)})::VARCHAR END"
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 Fan = Callable[[Callable[[int], list[Row]], Sequence[int]], Iterator[list[Row]]]

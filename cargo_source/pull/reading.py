@@ -1,103 +1,62 @@
 """How each way of reading in the catalogue is carried out, for one entity and one window at a time."""
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from cargo_source.catalog import ENTITIES
-from cargo_source.catalog.entity import Call, Entity, Gated, Recent, Snapshot, Unfolded, Window
-from cargo_source.pull.landed import quoted
+from cargo_source.catalog.entity import Entity, Gated, Recent, Snapshot, Unfolded, Window
+from cargo_source.pull.following import moved_rows, take_open_rows
+from cargo_source.pull.landing import Landing
 from cargo_source.pull.pages import Row
+from cargo_source.pull.query import take_queried
 from cargo_source.pull.session import Read, Session
 from cargo_source.pull.times import Span, format_time, time_at
 
 _SECOND = timedelta(seconds=1)
 
 
-def read_entity(session: Session, table: str, span: Span, *, full: bool = True) -> Read:
-    """Read what ``table`` is made of in ``span``; what is read once serves everybody who asks for the same.
-
-    ``full`` matters to entities that the server filters by creation only: whether to list them whole.
-    """
+def read_entity(session: Session, table: str, span: Span) -> Read:
+    """Read what ``table`` is made of in ``span``; what is read once serves everybody who asks for the same."""
     entity = ENTITIES[table]
     match entity.reading:
         case Unfolded(parent=parent):
-            return read_entity(session, parent, span, full=full)
-        case Snapshot():
-            return session.reading(table, (), lambda: _snapshot(session, entity))
+            return read_entity(session, parent, span)
+        case Snapshot() as snapshot:
+            return session.reading(table, (), lambda: _snapshot(session, entity, snapshot))
         case Window() as window:
-            return session.reading(table, (span.start,), lambda: _window(session, entity, window, span))
+            return session.reading(table, (span,), lambda: _window(session, entity, window, span))
         case Recent() as recent:
-            return session.reading(table, (span.start, full), lambda: _recent(session, entity, recent, span, full=full))
+            return session.reading(table, (span,), lambda: _recent(session, entity, recent, span))
         case Gated() as gated:
-            return session.reading(table, (span.start, full), lambda: _gated(session, entity, gated, span, full=full))
+            return session.reading(table, (span,), lambda: _gated(session, entity, gated, span))
         case _:
             raise TypeError(f"{table} has no reading of its own")
 
 
-def unfolded(parent: Row, entity: Entity) -> list[Row]:
-    """Give the rows of ``entity`` that lie inside a row of its parent."""
-    how = entity.reading
-    if not isinstance(how, Unfolded):
-        raise TypeError(f"{entity.table} is not unfolded")
-    carried = {ours: parent.get(theirs) for ours, theirs in how.carry.items()}
-    inside = [item for name in how.fields for item in (parent.get(name) or [])]
-    return [{**item, **carried, how.position: index} for index, item in enumerate(inside)]
-
-
-def children_of(table: str) -> list[Entity]:
-    """Give the entities that are unfolded from the rows of ``table``."""
-    return [e for e in ENTITIES.values() if isinstance(e.reading, Unfolded) and e.reading.parent == table]
-
-
-def _snapshot(session: Session, entity: Entity) -> Read:
+def _snapshot(session: Session, entity: Entity, snapshot: Snapshot) -> Read:
     if entity.table == "workspaces":
         return Read(rows=[session.workspace] if session.workspace else [])
-    rows = [row for page in session.listing(entity, _call(entity), {}) for row in page]
+    rows = [row for page in session.listing(entity, entity.listed_by, {}) for row in page]
+    if snapshot.dated:
+        rows = [{**row, snapshot.dated: session.now.date().isoformat()} for row in rows]
     session.watch(entity.table, len(rows), len(rows))
     return Read(rows=rows)
 
 
 def _window(session: Session, entity: Entity, window: Window, span: Span) -> Read:
-    filters = _filters(session, window, span)
-    landing = _Landing(session, entity)
-    if window.per:
-        parents = read_entity(session, window.per, span).rows
-        list(session.many(lambda row: landing.take(session.listing(entity, _call(entity), filters, row)), parents))
-    else:
-        landing.take(session.listing(entity, _call(entity), filters, parallel=True))
-    if entity.follow and span.start is not None:
-        landing.take(_followed(session, entity, window, span, landing.keys))
+    landing = Landing(session, entity, span)
+    if not take_queried(session, entity, window, span, landing, read_entity):
+        filters = _filters(session, window, span)
+        call = entity.listed_by
+        if window.per:
+            parents = _parents_in_motion(session, window, span)
+            session.each(lambda row: landing.take(session.listing(entity, call, filters, row)), parents)
+        else:
+            landing.take(session.listing(entity, call, filters, parallel=True))
+    take_open_rows(session, entity, span, landing, read_entity)
     return landing.finish()
-
-
-class _Landing:
-    """Where the rows of one entity go: its own sheet, those of what is unfolded from it, and what others need."""
-
-    def __init__(self, session: Session, entity: Entity) -> None:
-        self._entity = entity
-        self._children = [(child, session.sheet(child)) for child in children_of(entity.table)]
-        self._sheet = session.sheet(entity)
-        self._count = _Counter(session, entity.table)
-        self._kept: dict[tuple[Any, ...], Row] = {}
-        self.keys: set[Any] = set()
-        """What the rows are followed by, where that is their whole key."""
-
-    def take(self, pages: Iterator[list[Row]]) -> None:
-        """Take pages; several threads may at once."""
-        for page in pages:
-            self._sheet.add(page)
-            for child, sheet in self._children:
-                sheet.add([inside for row in page for inside in unfolded(row, child)])
-            self._kept.update({tuple(some.values()): some for row in page if (some := self._entity.kept(row))})
-            if self._entity.follow and self._entity.key_fields == (self._entity.follow.by,):
-                self.keys.update(row[self._entity.follow.by] for row in page)
-            self._count.add(len(page))
-
-    def finish(self) -> Read:
-        """Close the sheets."""
-        sheets = {child.table: sheet.finish() for child, sheet in self._children}
-        return Read({self._entity.table: self._sheet.finish(), **sheets}, list(self._kept.values()))
 
 
 def _filters(session: Session, window: Window, span: Span) -> dict[str, Any]:
@@ -107,107 +66,87 @@ def _filters(session: Session, window: Window, span: Span) -> dict[str, Any]:
     return {window.after: after, window.before: span.before}
 
 
-def _followed(session: Session, entity: Entity, window: Window, span: Span, there: set[Any]) -> Iterator[list[Row]]:
-    """Read again what began before the window and moved: what the destination holds as open, and what was touched."""
-    follow = entity.follow
-    if follow is None:
-        return
-    oldest: dict[str, Any] = {}
-    for value, started in open_rows(session, entity, (_name(entity, follow.by), _name(entity, window.cursor))):
-        oldest[value] = min(started, oldest.get(value, started))
-    if window.touched_by:
-        table, field = window.touched_by
-        oldest.update(dict.fromkeys(row[field] for row in read_entity(session, table, span).rows))
-
-    def again(value: str) -> list[Row]:
-        params = {}
-        if follow.call.method == "POST":
-            params = {window.after: format_time(oldest[value] - _SECOND), window.before: span.before}
-        pages = session.listing(entity, follow.call, params, {follow.by: value})
-        return [row for page in pages for row in page]
-
-    yield from session.many(again, sorted(oldest.keys() - there))
+def _parents_in_motion(session: Session, window: Window, span: Span) -> list[Row]:
+    parents = read_entity(session, str(window.per), span).rows
+    if window.moves_with is None or span.start is None or span.sweep:
+        return parents
+    table, field = window.moves_with
+    moved = read_entity(session, table, span).values[field]
+    return [row for row in parents if row["uuid"] in moved]
 
 
-def open_rows(session: Session, entity: Entity, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
-    """Ask the destination for the rows of ``entity`` that have not come to their end."""
-    follow = entity.follow
-    if follow is None or not session.table_state(entity.table):
-        return []
-    where = f"{_name(entity, follow.status)} NOT IN ({quoted(follow.final)})"
-    return session.destination.select(entity.table, columns, where)
-
-
-def _recent(session: Session, entity: Entity, recent: Recent, span: Span, *, full: bool) -> Read:
-    call = _call(entity)
+def _recent(session: Session, entity: Entity, recent: Recent, span: Span) -> Read:
+    call = entity.listed_by
+    horizon = session.now - timedelta(days=recent.days)
     readings: list[dict[str, Any]] = [{}]
-    if span.start is not None and not full:
-        readings = [
-            {
-                recent.after: format_time(session.now - timedelta(days=recent.days)),
-                recent.before: span.before,
-            },
-            dict(recent.open_filter),
-        ]
-    sheet, counted, rows = session.sheet(entity), _Counter(session, entity.table), []
+    if span.start is not None and not span.sweep:
+        readings = [{recent.after: format_time(horizon), recent.before: span.before}, dict(recent.open_filter)]
+    landing = Landing(session, entity, span)
+    listed: dict[Any, datetime | None] = {}
     for params in readings:
         for page in session.listing(entity, call, params):
-            moved = [row for row in page if _moved(row, recent.signals, span)]
-            sheet.add(moved)
-            rows += [some for row in moved if (some := entity.kept(row))]
-            counted.add(len(page))
-    unique = {row["uuid"]: row for row in rows}
-    return Read({entity.table: sheet.finish()}, list(unique.values()))
+            for row in page:
+                times = [moment for signal in recent.signals if (moment := time_at(row, signal))]
+                listed[row["uuid"]] = max(times, default=None)
+            landing.take([[row for row in page if _has_news(row, listed[row["uuid"]], recent, horizon, span)]])
+    return landing.finish(listed)
 
 
-def _moved(row: Row, signals: tuple[str, ...], span: Span) -> bool:
-    if span.start is None:
+def _has_news(row: Row, moved: datetime | None, recent: Recent, horizon: datetime, span: Span) -> bool:
+    if moved is None or span.reached_by(moved):
         return True
-    times = [moment for moment in (time_at(row, signal) for signal in signals) if moment]
-    return not times or span.reached_by(max(times))
+    # What was created before the horizon is listed by sweeps only, so it may have moved since the last of them.
+    created = time_at(row, recent.after.removesuffix("After") + "At")
+    return span.sweep and (created is None or created <= horizon) and span.reached_since_sweep(moved)
 
 
-def _gated(session: Session, entity: Entity, gated: Gated, span: Span, *, full: bool) -> Read:
-    parents = [
-        row
-        for row in read_entity(session, gated.parent, span, full=full).rows
-        if span.start is None or any(span.reached_by(time_at(row, signal)) for signal in gated.signals)
-    ]
-    parents += _open_parents(session, entity, gated, parents, span)
-    sheet, counted = session.sheet(entity), _Counter(session, entity.table)
+def _gated(session: Session, entity: Entity, gated: Gated, span: Span) -> Read:
+    landing, call = Landing(session, entity, span), entity.listed_by
     shape = SHAPERS.get(entity.table, _as_it_is)
 
-    def of_parent(parent: Row) -> list[Row]:
-        kept = []
-        for page in session.listing(entity, _call(entity), {}, parent):
-            rows = [row for row in (shape(parent, row) for row in page) if _in_span(row, entity, span)]
-            sheet.add(rows)
-            kept += [some for row in rows if (some := entity.kept(row))]
-            counted.add(len(page))
-        return kept
+    def of_parent(parent: Row) -> None:
+        for page in session.listing(entity, call, {}, parent):
+            landing.take([moved_rows(entity, [shape(parent, row) for row in page], span)])
+        landing.covered.add(parent["uuid"])
 
-    rows = [row for some in session.many(of_parent, parents) for row in some]
-    return Read({entity.table: sheet.finish()}, rows)
-
-
-def _open_parents(session: Session, entity: Entity, gated: Gated, known: list[Row], span: Span) -> list[Row]:
-    """Read the parents of rows that the destination still holds as open and that the gate did not let through."""
-    follow = entity.follow
-    if span.start is None or follow is None:
-        return []
-    there = {row["uuid"] for row in known}
-    missing = sorted({value for (value,) in open_rows(session, entity, (_name(entity, follow.by),))} - there)
-    parent = ENTITIES[gated.parent]
-
-    def again(uuid: str) -> list[Row]:
-        return [row for page in session.listing(parent, follow.call, {}, {follow.by: uuid}) for row in page]
-
-    return [some for rows in session.many(again, missing) for row in rows if (some := parent.kept(row))]
+    if gated.also:
+        landing.take(moved_rows(entity, page, span) for page in session.listing(entity, gated.also, {}))
+    if gated.swept == "whole" and (span.start is None or span.sweep):
+        whole = replace(call, send={})
+        landing.take(moved_rows(entity, page, span) for page in session.listing(entity, whole, {}, parallel=True))
+    else:
+        session.each(of_parent, _moved_parents(session, gated, span))
+    take_open_rows(session, entity, span, landing, read_entity)
+    return landing.finish()
 
 
-def _in_span(row: Row, entity: Entity, span: Span) -> bool:
-    """Say whether a row is new: changes never change, so those from before the window have landed."""
-    return entity.table != "changes" or span.start is None or span.reached_by(time_at(row, "createdAt"))
+def _moved_parents(session: Session, gated: Gated, span: Span) -> list[Row]:
+    """Give the parents whose children may have news, whether a signal, another entity or a sweep says so."""
+    read = read_entity(session, gated.parent, span)
+    if span.start is None or (gated.swept == "parents" and span.sweep and read.listed is None):
+        return read.rows
+    moved = {row["uuid"]: row for row in read.rows if _signalled(row, gated, span)}
+    if gated.swept == "parents" and span.sweep:
+        since = session.now - _days_of(gated.parent)
+        listed = (read.listed or {}).items()
+        moved |= {uuid: {"uuid": uuid} for uuid, at in listed if uuid not in moved and (at is None or at >= since)}
+    if gated.touched_by:
+        table, field = gated.touched_by
+        touched = read_entity(session, table, span).values[field]
+        moved |= {row["uuid"]: row for row in read.rows if row["uuid"] in touched}
+    return list(moved.values())
+
+
+def _signalled(row: Row, gated: Gated, span: Span) -> bool:
+    if not isinstance(ENTITIES[gated.parent].reading, Snapshot):
+        # Only parents that moved are among the rows of the others.
+        return True
+    return any(span.reached_by(moment) for signal in gated.signals if (moment := time_at(row, signal)))
+
+
+def _days_of(parent: str) -> timedelta:
+    reading = ENTITIES[parent].reading
+    return timedelta(days=reading.days if isinstance(reading, Recent) else 0)
 
 
 def _change_row(change: Row, row: Row) -> Row:
@@ -233,24 +172,3 @@ def _as_it_is(_parent: Row, row: Row) -> Row:
 
 SHAPERS: dict[str, Callable[[Row, Row], Row]] = {"change_rows": _change_row}
 """Entities whose rows are made out of the answer and the parent."""
-
-
-class _Counter:
-    """Adds up the rows of one entity over its threads, for whoever watches."""
-
-    def __init__(self, session: Session, table: str) -> None:
-        self._session, self._table, self._rows = session, table, 0
-
-    def add(self, rows: int) -> None:
-        self._rows += rows
-        self._session.watch(self._table, self._rows, None)
-
-
-def _call(entity: Entity) -> Call:
-    if entity.call is None:
-        raise TypeError(f"{entity.table} has no list operation")
-    return entity.call
-
-
-def _name(entity: Entity, field: str) -> str:
-    return next(column.name for column in entity.columns if column.field == field)

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from cargo_source.catalog import ENTITIES
+from cargo_source.catalog.entity import SWEEP_HOURS
 from cargo_source.errors import BadSettings, CargoError, NotFound, PermissionDenied, RequestRefused, suggest
 from cargo_source.pull.digest import digest_of
 from cargo_source.pull.lanes import Landing, NotParquet, export_rows, page_rows
@@ -87,6 +88,7 @@ class ModelRead:
     spooled: Spooled | None
     landing: Landing | None
     state: dict[str, Any]
+    note: str = ""
 
 
 def shape_model(session: Session, model: Model, fold: Normalise) -> Shape:
@@ -98,34 +100,46 @@ def shape_model(session: Session, model: Model, fold: Normalise) -> Shape:
         log.info("%s: no DDL (%s)", model.table, error.reason or error.status)
         # So it is told of a model that was never filled: its definition will do.
         ddl = {} if error.reason == "failedToGetDdl" else None
-    return shape_of(model.row, model.dataset, model.table, ddl, fold)
+    shape = shape_of(model.row, model.dataset, model.table, ddl, fold)
+    needed = frozenset(column.name for column in shape.columns if column.field in {"_id", "_emitted_at"})
+    landing = session.options.shaping.shaped(shape.table, shape.columns, needed)
+    return replace(shape, columns=landing, left_out=shape.fields - {column.field for column in landing})
 
 
 def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Normalise) -> ModelRead:
     """Read the rows of one model that moved since ``kept``, the state of its last sync."""
-    watermark = kept.get("watermark")
-    span = Span(parse_time(watermark) - session.options.lookback if watermark else None, session.now)
-    definition = definition_of(model.row)
+    now = format_time(session.now)
+    definition = definition_of(session, model)
     same = kept.get("definition") == definition
-    emitted = time_at(model.row, "lastEmittedAt")
-    state = {"watermark": format_time(session.now), "definition": definition}
-    if same and emitted is not None and not span.reached_by(emitted):
-        return ModelRead(model, None, None, None, state)
+    span = Span(parse_time(kept["watermark"]) - session.options.lookback if same else None, session.now)
+    state = {"watermark": now, "definition": definition, "table": model.table, "read_at": now}
+    if same and _is_unmoved(session, model, kept, span):
+        return ModelRead(model, None, None, None, {**kept, "watermark": now})
     shape = shape_model(session, model, fold)
-    since = span.start if same and shape.has_emitted_at else None
+    state["columns"] = digest_of([[column.name, column.type] for column in shape.columns])
+    # Where a column is of another type than before, the table is made anew, and every row has to come.
+    since = span.start if state["columns"] == kept.get("columns") and shape.has_emitted_at else None
     sheet = session.spool.sheet(arrow_schema(shape.columns), [_key(shape)], lambda rows: _typed(session, shape, rows))
     landing = _by_lane(session, shape, since, sheet)
     if landing.refreshing:
         # What the workspace was still writing may be missing: the next sync reads from the same place.
         state = dict(kept)
-    return ModelRead(model, shape, sheet.finish(), landing, state)
+    return ModelRead(model, shape, sheet.finish(), landing, state, session.surprises[shape.table].note())
 
 
-def definition_of(model: Row) -> str:
-    """A short digest of a model's columns: when they change, old rows lack what new ones have."""
-    return digest_of(
-        [model.get("columns"), model.get("additionalColumns"), model.get("idColumnSlug"), model.get("slug")]
-    )
+def _is_unmoved(session: Session, model: Model, kept: dict[str, Any], span: Span) -> bool:
+    """Say whether a model has received nothing since it was read; one that never did is looked at once a day."""
+    emitted = time_at(model.row, "lastEmittedAt")
+    if emitted is None:
+        return session.now - parse_time(kept["read_at"]) < timedelta(hours=SWEEP_HOURS)
+    return not span.reached_by(emitted)
+
+
+def definition_of(session: Session, model: Model) -> str:
+    """A digest of a model's columns and of what lands of them: when it moves, old rows lack what new ones have."""
+    row = model.row
+    definition = [row.get("columns"), row.get("additionalColumns"), row.get("idColumnSlug"), row.get("slug")]
+    return digest_of([*definition, repr(session.options.shaping)])
 
 
 def _key(shape: Shape) -> str:
@@ -133,14 +147,20 @@ def _key(shape: Shape) -> str:
 
 
 def _typed(session: Session, shape: Shape, rows: list[Row]) -> Any:
-    known = frozenset(column.field for column in shape.columns)
-    return arrow_table(rows, shape.columns, known=known, run_id=session.run_id)
+    return arrow_table(
+        rows,
+        shape.columns,
+        known=shape.fields,
+        run_id=session.run_id,
+        pseudonym=session.pseudonym,
+        surprises=session.surprises[shape.table],
+    )
 
 
 def _by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
     if session.can_export and shape.stored:
         try:
-            return export_rows(session.client, shape, since, sheet, session.spool, session.run_id)
+            return export_rows(session, shape, since, sheet)
         except (PermissionDenied, NotFound, RequestRefused, NotParquet) as error:
             # Without the permission or without a warehouse no other model can be exported either.
             session.can_export = not (

@@ -9,21 +9,27 @@ import copy
 import logging
 import threading
 import weakref
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from cargo_source.api import CargoClient, Reply
-from cargo_source.catalog.entity import Call, Entity
+from cargo_source.catalog import ENTITIES
+from cargo_source.catalog.columns import Column
+from cargo_source.catalog.entity import SWEEP_HOURS, Call, Entity
 from cargo_source.errors import CargoError, NotFound, PermissionDenied, SettingsError, UnexpectedShape
+from cargo_source.pull.digest import digest_of
 from cargo_source.pull.landed import Destination, Nothing
+from cargo_source.pull.once import Once
+from cargo_source.pull.options import Options
 from cargo_source.pull.pages import Page, Row, read_list
+from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.spool import Sheet, Spool, Spooled
-from cargo_source.pull.times import LOOKBACK, Span, parse_time, time_at
+from cargo_source.pull.surprises import Surprises
+from cargo_source.pull.times import Span, parse_time, time_at
 from cargo_source.pull.typed import arrow_schema, arrow_table
 
 log = logging.getLogger("cargo_source")
@@ -32,24 +38,6 @@ R = TypeVar("R")
 
 Watch = Callable[[str, int, int | None], None]
 """Told of progress: table, rows so far, total where the API names one."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a sync is asked to do, apart from which tables.
-
-    ``lookback`` is how far windows reach back behind the watermark; ``since`` where the first sync starts (None: the
-    workspace's creation). ``models`` limits model rows to these (slug, ``dataset.slug`` or uuid; None: all).
-    """
-
-    include_personal: bool = False
-    lookback: timedelta = LOOKBACK
-    since: datetime | None = None
-    models: tuple[str, ...] | None = None
-    named: frozenset[str] = frozenset()
-    strict: bool = False
-    in_flight: int = 4
-    spool_dir: Path | None = None
 
 
 class Refused(Exception):
@@ -62,10 +50,20 @@ class Refused(Exception):
 
 @dataclass
 class Read:
-    """What one reading of an entity gave: sheets by table, and the rows that children or state need."""
+    """What one reading of an entity gave: sheets by table, and what others need to know of it.
+
+    ``rows`` are those that children or state need, ``values`` the values of fields that show what moved elsewhere.
+    ``listed`` is when each row last moved, where rows were listed that did not land; None where all that moved landed.
+    """
 
     sheets: dict[str, Spooled] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
+    values: dict[str, set[Any]] = field(default_factory=dict)
+    listed: dict[Any, datetime | None] | None = None
+
+
+ReadEntity = Callable[["Session", str, Span], Read]
+"""Reads an entity in a span, as :func:`cargo_source.pull.reading.read_entity` does."""
 
 
 class Session:
@@ -96,6 +94,10 @@ class Session:
         self._lock = threading.Lock()
         self._answered: set[str] = set()
         self.can_export = True
+        self.lanes: dict[str, str] = {}
+        """Lanes that were taken in place of the usual one."""
+        self.surprises: dict[str, Surprises] = defaultdict(Surprises)
+        """What came that the catalogue does not know, by table."""
 
     def close(self) -> None:
         """Stop reading, close the connections and remove the spool."""
@@ -138,6 +140,11 @@ class Session:
             for future in futures:
                 future.cancel()
 
+    def each(self, function: Callable[[T], object], items: Iterable[T]) -> None:
+        """Run ``function`` over ``items``, several at once, for what it does."""
+        for _ in self.many(function, items):
+            pass
+
     # The workspace and its time ----------------------------------------------------------------------------------
 
     @property
@@ -174,6 +181,12 @@ class Session:
         return workspace, server_time(reply)
 
     @property
+    def pseudonym(self) -> Pseudonym:
+        """What personal values are replaced by: the same for the same value, in this workspace."""
+        key = self.client.settings.pii_key
+        return Pseudonym(key.reveal() if key else str(self.state.get("workspace", "")))
+
+    @property
     def since(self) -> datetime:
         """Where history starts, for operations that demand a start."""
         if self.options.since is not None:
@@ -185,17 +198,33 @@ class Session:
     # State -------------------------------------------------------------------------------------------------------
 
     def table_state(self, table: str) -> dict[str, Any]:
-        """Give what the last sync kept for ``table``; nothing where the destination has lost the table since."""
+        """Give what the last sync kept for ``table``.
+
+        Nothing where the table has other columns than then, so that every row has to come again, or where the
+        destination has lost it since.
+        """
+        return dict(self.once(("state", table), lambda: self._table_state(table)))
+
+    def _table_state(self, table: str) -> dict[str, Any]:
         kept = self._before.get("tables", {}).get(table)
-        if kept and not self.once(("has", table), lambda: self.destination.has(table)):
+        if not kept or kept.get("columns") != self.fingerprint(ENTITIES[table]):
+            return {}
+        if not self._is_there(table):
             log.warning("%s: synced before, but the destination has no such table: reading it from the start", table)
             return {}
-        return dict(kept or {})
+        return dict(kept)
+
+    def _is_there(self, table: str) -> bool:
+        return self.once(("has", table), lambda: self.destination.has(table))
+
+    def fingerprint(self, entity: Entity) -> str:
+        """A short digest of the columns that land of ``entity``."""
+        return digest_of([[c.name, c.type, c.pii] for c in self.columns(entity)])
 
     def record_state(self, uuid: str, table: str) -> dict[str, Any]:
         """Give what the last sync kept for the rows of a model; nothing where the destination has lost their table."""
         kept = self._before.get("records", {}).get(uuid)
-        if kept and not self.once(("has", table), lambda: self.destination.has(table)):
+        if kept and not self._is_there(table):
             log.warning("%s: synced before, but the destination has no such table: reading it from the start", table)
             return {}
         return dict(kept or {})
@@ -210,16 +239,22 @@ class Session:
 
     def span(self, table: str) -> Span:
         """Give the window that ``table`` has to read: from its watermark less the lookback until now."""
-        watermark = self.table_state(table).get("watermark")
-        if watermark is None:
+        kept = self.table_state(table)
+        if not kept:
             return Span(self.options.since, self.now)
-        return Span(parse_time(watermark) - self.options.lookback, self.now)
+        swept = parse_time(kept["swept_at"])
+        return Span(
+            parse_time(kept["watermark"]) - self.options.lookback,
+            self.now,
+            sweep=self.now - swept >= timedelta(hours=SWEEP_HOURS),
+            swept=swept - self.options.lookback,
+        )
 
     # Reading -----------------------------------------------------------------------------------------------------
 
-    def columns(self, entity: Entity) -> Sequence[Any]:
+    def columns(self, entity: Entity) -> tuple[Column, ...]:
         """Give the columns of ``entity`` that this sync lands."""
-        return entity.landing(personal=self.options.include_personal)
+        return self.options.columns(entity)
 
     def sheet(self, entity: Entity) -> Sheet:
         """Start the sheet of an entity's table."""
@@ -227,7 +262,15 @@ class Session:
         known = entity.fields
 
         def typed(rows: list[Row]) -> Any:
-            return arrow_table(rows, columns, known=known, run_id=self.run_id, dropped=entity.dropped)
+            return arrow_table(
+                rows,
+                columns,
+                known=known,
+                run_id=self.run_id,
+                dropped=entity.dropped,
+                pseudonym=self.pseudonym,
+                surprises=self.surprises[entity.table],
+            )
 
         return self.spool.sheet(arrow_schema(columns), entity.key, typed)
 
@@ -261,13 +304,20 @@ class Session:
                 raise
             raise Refused(entity.table, error) from error
 
+    def first_page(self, entity: Entity, params: Mapping[str, Any]) -> list[Row]:
+        """Give the first page of an entity's list, for a hint: there may be more."""
+        call = entity.listed_by
+        rows: list[Row] = self._ask(call, call.path, {**params, "limit": call.page}).take(call.envelope)
+        return rows
+
     def _pages(
         self, entity: Entity, call: Call, params: Mapping[str, Any], parent: Row | None, *, parallel: bool
     ) -> Iterator[list[Row]]:
         path = call.path.format_map(parent) if parent is not None else call.path
         sent = {
             **call.fixed,
-            **{name: (parent or {}).get(source) for name, source in call.send.items()},
+            **{name: parent.get(source) for name, source in call.send.items() if parent and not name.endswith("[]")},
+            **{name[:-2]: [parent.get(source)] for name, source in call.send.items() if parent and name.endswith("[]")},
             **params,
         }
         if not call.page:
@@ -281,7 +331,7 @@ class Session:
             count = reply.json().get("count") if call.counted else None
             return Page(reply.take(call.envelope), count if isinstance(count, int) else None)
 
-        yield from read_list(fetch, call.page, key_of(entity, call), self.many if parallel else map, what=entity.table)
+        yield from read_list(fetch, call.page, key_of(entity), self.many if parallel else map, what=entity.table)
 
     def _ask(self, call: Call, path: str, params: Mapping[str, Any]) -> Reply:
         if call.method == "GET":
@@ -294,34 +344,9 @@ def _clean(spool: Spool, client: CargoClient) -> None:
     client.close()
 
 
-class Once(Generic[T]):
-    """A result that is made by whoever asks first."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._made = False
-        self._value: T
-        self._error: BaseException | None = None
-
-    def get(self, make: Callable[[], T]) -> T:
-        """Give the result; make it first if nobody has. A failure is as final as a result."""
-        with self._lock:
-            if not self._made:
-                try:
-                    self._value = make()
-                except BaseException as error:
-                    self._error = error
-                    raise
-                finally:
-                    self._made = True
-            elif self._error is not None:
-                raise self._error
-            return self._value
-
-
-def key_of(entity: Entity, call: Call) -> Callable[[Row], object]:
+def key_of(entity: Entity) -> Callable[[Row], object]:
     """Give what tells rows of a list operation apart, in the API's own fields."""
-    fields = RECORD_KEY if call.envelope == "records" else entity.key_fields
+    fields = RECORD_KEY if entity.table == "change_rows" else entity.key_fields
     if len(fields) == 1:
         return lambda row: row.get(fields[0])
     return lambda row: tuple(row.get(name) for name in fields)

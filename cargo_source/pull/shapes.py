@@ -61,17 +61,18 @@ class Shape:
     dialect: str | None
     description: str
     stored: bool = True
+    left_out: frozenset[str] = frozenset()
+    """Fields of columns that are known and do not land."""
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that are known, landed or not."""
+        return self.left_out | {column.field for column in self.columns}
 
     @property
     def has_emitted_at(self) -> bool:
         """Say whether rows tell when they were last written."""
         return any(column.field == "_emitted_at" for column in self.columns)
-
-    @property
-    def fingerprint(self) -> str:
-        """A short digest of the columns: when it moves, old rows lack what new ones have."""
-        text = "\n".join(f"{c.name} {c.type} {c.field}" for c in self.columns)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def table_names(

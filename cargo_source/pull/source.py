@@ -6,7 +6,7 @@ dlt is met here and in :mod:`cargo_source.pull.sync` only. Nothing speaks to the
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any
 
 import dlt
 from dlt.common.normalizers.naming.snake_case import NamingConvention
-from dlt.common.schema.typing import TDeleteInsertStrategyDict, TTableReferenceInline
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource, DltSource
 from dlt.extract.items import DataItemWithMeta
@@ -23,34 +22,22 @@ from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.api import CargoClient
 from cargo_source.catalog import ENTITIES
-from cargo_source.catalog.columns import Column, Type
 from cargo_source.errors import BadSettings, suggest
+from cargo_source.pull.dlt_tables import MERGE, dlt_columns, drift_of, references, start_anew
+from cargo_source.pull.options import Options
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pipeline_destination import PipelineDestination
 from cargo_source.pull.records import RECORDS, ModelRead, choose, list_models, read_model
-from cargo_source.pull.session import Options, Refused, Session, Watch
+from cargo_source.pull.session import Refused, Session, Watch
+from cargo_source.pull.shaping import Shaping, Treatment
 from cargo_source.pull.spool import Spooled
 from cargo_source.pull.tables import read_table, skip_or_raise
 from cargo_source.pull.times import LOOKBACK
-from cargo_source.pull.typed import OURS
 from cargo_source.settings import Settings, resolve
 
 log = logging.getLogger("cargo_source")
 
 Sheet = Iterator[DataItemWithMeta]
-
-DLT_TYPES: dict[Type, dict[str, Any]] = {
-    "text": {"data_type": "text"},
-    "integer": {"data_type": "bigint"},
-    "decimal": {"data_type": "decimal", "precision": 38, "scale": 9},
-    "number": {"data_type": "double"},
-    "boolean": {"data_type": "bool"},
-    "timestamp": {"data_type": "timestamp"},
-    "json": {"data_type": "json"},
-}
-
-MERGE: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-insert"}
-"""Of dlt's strategies the one that stays exact when a load is killed and resumed (upsert doubles its rows then)."""
 
 
 def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
@@ -62,14 +49,23 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     include_personal: bool = False,
     since: datetime | None = None,
     lookback: timedelta = LOOKBACK,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    exclude: Sequence[str] = (),
+    pii: Mapping[str, Treatment] | None = None,
+    query_lane: bool = True,
     strict: bool = False,
 ) -> DltSource:
     """Give a dlt source with every entity of a Cargo workspace and the rows of its models.
 
     ``only`` names entity tables and ``models`` models (slug, ``dataset.slug`` or uuid); with ``only``, model rows load
-    for ``models`` alone, with neither, everything loads. Message parts and record titles land with
-    ``include_personal``. ``since`` is where the first sync starts (default: the workspace's creation), ``lookback``
-    how far later ones reach back for rows that arrive late. ``strict`` makes every skipped entity a failure.
+    for ``models`` alone, with neither, everything loads but the log of warehouse queries.
+
+    Message parts, record titles, memories and texts of queries land with ``include_personal``. ``columns`` names those
+    to keep, by table; ``exclude`` leaves out what its patterns name (``default__contacts.phone``, ``*.notes``,
+    ``email``); ``pii`` maps such patterns to ``hash`` or ``null``. Names are those of the destination.
+    ``since`` is where the first sync starts (default: the workspace's creation), ``lookback``
+    how far later ones reach back for rows that arrive late. ``query_lane`` lets runs and spans come by SQL where that
+    is cheaper. ``strict`` makes every skipped entity a failure.
 
     Settings that are not given come from the environment (``CARGO_API_TOKEN``, ``CARGO_API_URL``), then from dlt's
     configuration (``[sources.cargo]``). Raises BadSettings for a table that does not exist. Speaks to nobody until
@@ -85,8 +81,11 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
         models=tuple(models) if models is not None else None,
         named=frozenset(only or ()) | (frozenset({RECORDS}) if models else frozenset()),
         strict=strict,
+        query_lane=query_lane,
+        shaping=Shaping(columns or {}, tuple(exclude), pii or {}),
     )
-    tables = tuple(ENTITIES) if only is None else tuple(dict.fromkeys(only))
+    usual = (entity.table for entity in ENTITIES.values() if not entity.on_request)
+    tables = tuple(usual if only is None else dict.fromkeys(only))
     with_records = models is not None or only is None
     return _resources(Pull(token, url, options), tables, with_records=with_records)
 
@@ -98,10 +97,10 @@ def _resources(pull: "Pull", tables: tuple[str, ...], *, with_records: bool) -> 
         resource = dlt.resource(
             entity_rows,
             name=table,
-            columns=dlt_columns(entity.landing(personal=pull.options.include_personal), entity.key),
+            columns=dlt_columns(pull.options.columns(entity), entity.key),
             primary_key=list(entity.key),
             write_disposition=MERGE,
-            references=references(entity.columns),
+            references=references(pull.options.columns(entity)),
             parallelized=True,
         )(pull, table)
         yield resource.apply_hints(additional_table_hints={"description": entity.description})
@@ -216,6 +215,10 @@ def _model_files(read: ModelRead, outcome: Outcome, *, new: bool) -> Sheet:
         return
     outcome.lane, outcome.rows = read.landing.lane, read.spooled.rows
     outcome.status = "refreshing" if read.landing.refreshing else "complete"
+    drift = drift_of(read.shape.table, read.shape.columns)
+    outcome.note = "; ".join(part for part in (str(drift), read.note) if part)
+    if drift.retyped:
+        start_anew(read.shape.table)
     key = next(column.name for column in read.shape.columns if column.field == "_id")
     hints = dlt.mark.make_hints(
         table_name=read.shape.table,
@@ -242,30 +245,6 @@ def _files(spooled: Spooled, *, new: bool, table: str | None = None) -> Sheet:
 
 def _table_named(item: str) -> str:
     return item
-
-
-def dlt_columns(columns: Sequence[Column], key: Sequence[str]) -> dict[str, Any]:
-    """Give the columns of a table in dlt's terms, ours included."""
-    return {
-        column.name: {
-            "name": column.name,
-            **DLT_TYPES[column.type],
-            "nullable": not column.required,
-            "description": column.description,
-            **({"primary_key": True} if column.name in key else {}),
-        }
-        for column in (*columns, *OURS)
-    }
-
-
-def references(columns: Sequence[Column]) -> list[TTableReferenceInline]:
-    """Give the references of a table in dlt's terms; of several to one table dlt keeps one, so the first is given."""
-    found: dict[str, TTableReferenceInline] = {}
-    for column in columns:
-        if column.references and column.references[0] not in found:
-            table, name = column.references
-            found[table] = {"columns": [column.name], "referenced_table": table, "referenced_columns": [name]}
-    return list(found.values())
 
 
 def _pipeline() -> Pipeline | None:

@@ -7,17 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 from cargo_source.catalog import ENTITIES
-from cargo_source.catalog.entity import Derived, Entity, Gated, Recent, Snapshot, Unfolded, Window
+from cargo_source.catalog.entity import Derived, Entity, Gated, Metered, Recent, Snapshot, Unfolded, Window
 from cargo_source.pull.agent_runs import read_agent_runs
-from cargo_source.pull.digest import differing, digest_of
+from cargo_source.pull.digest import differing
+from cargo_source.pull.landing import unfolded
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pages import Row
-from cargo_source.pull.reading import read_entity, unfolded
+from cargo_source.pull.reading import read_entity
 from cargo_source.pull.records import list_models
 from cargo_source.pull.session import Refused, Session
 from cargo_source.pull.shapes import Normalise
 from cargo_source.pull.spool import Spooled
 from cargo_source.pull.times import Span, format_time, parse_time
+from cargo_source.pull.usage import read_usage
 
 log = logging.getLogger("cargo_source")
 
@@ -27,6 +29,7 @@ LANES: dict[type, str] = {
     Recent: "window",
     Gated: "by parent",
     Unfolded: "in parent",
+    Metered: "window",
     Derived: "derived",
 }
 """How the summary names each way of reading."""
@@ -54,6 +57,8 @@ def read_table(session: Session, table: str, fold: Normalise) -> TableRead:
             spooled, state = None, {}
     outcome.requests, outcome.seconds = asked.requests, time.monotonic() - started
     outcome.rows = spooled.rows if spooled else 0
+    outcome.lane = session.lanes.get(table, outcome.lane)
+    outcome.note = outcome.note or session.surprises[table].note()
     return TableRead(spooled, outcome, state)
 
 
@@ -66,62 +71,63 @@ def skip_or_raise(session: Session, name: str, refused: Refused) -> str:
 
 
 def _read(session: Session, entity: Entity, fold: Normalise) -> tuple[Spooled, dict[str, Any]]:
-    shape = digest_of([[c.name, c.type] for c in session.columns(entity)])
-    kept = session.table_state(entity.table)
-    if kept.get("columns") != shape:
-        # The table has other columns than last time, so every row has to come again.
-        kept = {}
-    state: dict[str, Any] = {"columns": shape, "watermark": format_time(session.now)}
-    if _is_listed(entity):
-        rows, digest = differing(_listed(session, entity, fold), _key(entity), kept.get("digest"))
-        sheet = session.sheet(entity)
-        sheet.add(rows)
-        return sheet.finish(), {**state, "digest": digest}
-    span = session.span(entity.table) if kept else Span(session.options.since, session.now)
-    full, state["full_at"] = _whole_list_due(session, entity, kept, span)
-    if isinstance(entity.reading, Derived):
-        return read_agent_runs(session, span, full=full, with_runs="runs" in session.tables), state
-    return read_entity(session, entity.table, span, full=full).sheets[entity.table], state
+    kept, span = session.table_state(entity.table), session.span(entity.table)
+    state: dict[str, Any] = {
+        "columns": session.fingerprint(entity),
+        "watermark": format_time(session.now),
+        "swept_at": format_time(session.now) if span.sweep else kept["swept_at"],
+    }
+    if (snapshot := _snapshot_behind(entity)) is not None:
+        return _read_list(session, entity, snapshot, kept, state, fold)
+    match entity.reading:
+        case Derived():
+            return read_agent_runs(session, span, with_runs="runs" in session.tables), state
+        case Metered() as metered:
+            spooled, digest = read_usage(session, entity, metered, span, kept.get("digest"))
+            return spooled, {**state, "digest": digest}
+    return read_entity(session, entity.table, span).sheets[entity.table], state
 
 
-def _is_listed(entity: Entity) -> bool:
-    """Say whether the entity comes as a whole list, by itself or inside its parent's."""
+def _read_list(
+    session: Session,
+    entity: Entity,
+    snapshot: Snapshot,
+    kept: dict[str, Any],
+    state: dict[str, Any],
+    fold: Normalise,
+) -> tuple[Spooled, dict[str, Any]]:
+    """Read a whole list, and spool what differs from the last time."""
+    sheet = session.sheet(entity)
+    if kept and session.now - parse_time(kept["watermark"]) < timedelta(hours=snapshot.every_hours):
+        return sheet.finish(), kept
+    rows, digest = differing(_listed(session, entity, fold), _key(entity), kept.get("digest"))
+    sheet.add(rows)
+    return sheet.finish(), {**state, "digest": digest}
+
+
+def _snapshot_behind(entity: Entity) -> Snapshot | None:
+    """Give how an entity comes that is listed whole, by itself or inside its parent."""
     reading = ENTITIES[entity.reading.parent].reading if isinstance(entity.reading, Unfolded) else entity.reading
-    return isinstance(reading, Snapshot)
+    return reading if isinstance(reading, Snapshot) else None
 
 
 def _listed(session: Session, entity: Entity, fold: Normalise) -> list[Row]:
     rows = read_entity(session, entity.table, Span(None, session.now)).rows
     if isinstance(entity.reading, Unfolded):
-        return [child for row in rows for child in unfolded(row, entity)]
+        return [child for row in [*rows, *_beside(session, entity, entity.reading)] for child in unfolded(row, entity)]
     if entity.table == "models":
         tables = {model.uuid: model.table for model in list_models(session, fold)}
         return [{**row, "table": tables[row["uuid"]]} for row in rows]
     return rows
 
 
-def _whole_list_due(session: Session, entity: Entity, kept: dict[str, Any], span: Span) -> tuple[bool, str | None]:
-    """Say whether a list that the server filters by creation only has to come whole, and when it last did."""
-    recent = _recent_behind(entity)
-    if recent is None:
-        return True, None
-    last = kept.get("full_at")
-    due = (
-        span.start is None or last is None or session.now - parse_time(last) >= timedelta(hours=recent.full_every_hours)
-    )
-    return due, format_time(session.now) if due else last
-
-
-def _recent_behind(entity: Entity) -> Recent | None:
-    match entity.reading:
-        case Recent() as recent:
-            return recent
-        case Gated(parent=parent):
-            return _recent_behind(ENTITIES[parent])
-        case Derived(parents=parents):
-            return next((found for parent in parents if (found := _recent_behind(ENTITIES[parent]))), None)
-        case _:
-            return None
+def _beside(session: Session, entity: Entity, how: Unfolded) -> list[Row]:
+    """Give the parent that the parents' own list lacks, if there is one."""
+    call = how.beside
+    if call is None:
+        return []
+    found = session.once(call.path, lambda: [row for page in session.listing(entity, call, {}) for row in page])
+    return [{**row, **how.beside_as} for row in found]
 
 
 def _key(entity: Entity) -> Any:

@@ -39,11 +39,15 @@ def time_at(row: Mapping[str, Any], path: str) -> datetime | None:
 class Span:
     """A stretch of the server's time: from ``start`` (None: from the beginning) to ``end``, both inclusive.
 
-    Whether the API's own filters are inclusive is not documented, so the bounds that are sent lie a second outside.
+    ``sweep`` says that what moves without a signal is due to be looked through whole; ``swept`` is the start for it:
+    when that was last done, less the lookback (None: never). Whether the API's own filters are inclusive is not
+    documented, so the bounds that are sent lie a second outside.
     """
 
     start: datetime | None
     end: datetime
+    sweep: bool = True
+    swept: datetime | None = None
 
     @property
     def after(self) -> str | None:
@@ -58,3 +62,7 @@ class Span:
     def reached_by(self, moment: datetime | None) -> bool:
         """Say whether something that last moved at ``moment`` (None: unknown) may have news in this stretch."""
         return self.start is None or (moment is not None and moment >= self.start)
+
+    def reached_since_sweep(self, moment: datetime | None) -> bool:
+        """Say the same of something that only a sweep finds."""
+        return self.swept is None or moment is None or moment >= self.swept

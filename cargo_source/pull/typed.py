@@ -5,6 +5,7 @@ A value that does not fit its column, and a field that the catalogue does not kn
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -13,7 +14,9 @@ import pyarrow as pa
 
 from cargo_source.catalog.columns import Column, Type
 from cargo_source.errors import UnexpectedShape
-from cargo_source.pull.secrets import masked, without
+from cargo_source.pull.secrets import MAY_HOLD, masked, unsuspicious, without
+from cargo_source.pull.shaping import Pseudonym
+from cargo_source.pull.surprises import Surprises
 from cargo_source.pull.times import parse_time
 from cargo_source.pull.wire import to_json
 
@@ -62,21 +65,24 @@ def arrow_table(
     *,
     known: frozenset[str],
     run_id: str,
-    dropped: Iterable[str] = (),
+    dropped: Iterable[str] | None = None,
+    pseudonym: Pseudonym | None = None,
+    surprises: Surprises | None = None,
 ) -> pa.Table:
     """Type ``rows`` as the API sent them. Raises UnexpectedShape where a key is missing.
 
-    ``known`` are the fields that do not count as unknown, ``dropped`` the paths of secrets that must not land.
+    ``known`` are the fields that do not count as unknown, ``dropped`` the paths of secrets that must not land; None
+    says that the rows are people's own, in which nothing is a secret of the platform's. What is new is told to
+    ``surprises``.
     """
+    guarded = dropped is not None
     cleaned = [without(row, dropped) for row in rows] if dropped else rows
-    extras: dict[int, dict[str, Any]] = {}
-    for index, row in enumerate(cleaned):
-        if not row.keys() <= known:
-            extras[index] = {field: row[field] for field in row.keys() - known}
-    cells = [_cells(cleaned, column, extras) for column in columns]
-    cells.append(
-        [_extra(extras[i]) if i in extras else None for i in range(len(rows))] if extras else [None] * len(rows)
-    )
+    extras = _unknown(cleaned, known, guarded=guarded)
+    surprises = surprises or Surprises()
+    surprises.fields({field for fields in extras.values() for field in fields})
+    convert = {**CONVERT, "json": _guarded_json} if guarded else CONVERT
+    cells = [_cells(cleaned, _Cell(column, convert[column.type], pseudonym), extras, surprises) for column in columns]
+    cells.append([_extra(extras[i]) if i in extras else None for i in range(len(rows))])
     cells.append([run_id] * len(rows))
     schema = arrow_schema(columns)
     return pa.Table.from_arrays(
@@ -85,25 +91,58 @@ def arrow_table(
     )
 
 
-def _cells(rows: Sequence[dict[str, Any]], column: Column, extras: dict[int, dict[str, Any]]) -> list[Any]:
-    convert = CONVERT[column.type]
+def _unknown(rows: Sequence[dict[str, Any]], known: frozenset[str], *, guarded: bool) -> dict[int, dict[str, Any]]:
+    extras: dict[int, dict[str, Any]] = {}
+    for index, row in enumerate(rows):
+        if not row.keys() <= known:
+            fields = {field: row[field] for field in row.keys() - known}
+            # A field that nobody has declared may be a new secret.
+            if kept := unsuspicious(fields) if guarded else fields:
+                extras[index] = kept
+    return extras
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """How the cells of one column are made."""
+
+    column: Column
+    convert: Callable[[Any], Any]
+    pseudonym: Pseudonym | None
+
+    def of(self, value: Any) -> Any:
+        """Give the cell of a value. Raises Misfit."""
+        if self.column.pii == "null":
+            return None
+        if self.column.pii == "hash" and self.pseudonym:
+            return self.pseudonym(value if isinstance(value, str) else to_json(value, ordered=True))
+        return self.convert(value)
+
+
+def _cells(
+    rows: Sequence[dict[str, Any]], cell: _Cell, extras: dict[int, dict[str, Any]], surprises: Surprises
+) -> list[Any]:
+    column = cell.column
     cells: list[Any] = []
     for index, row in enumerate(rows):
         value = row.get(column.field)
         if value is not None:
             try:
-                value = convert(value)
+                value = cell.of(value)
             except Misfit as misfit:
                 extras.setdefault(index, {})[column.field] = value
+                surprises.misfit(column.field)
                 value = misfit.nearest
         if value is None and column.required:
             raise UnexpectedShape(f"a row has no usable {column.field!r}, which is part of its key")
         cells.append(value)
+    if column.values and not column.pii and (new := set(cells).difference(column.values, (None,))):
+        surprises.values(column.name, new)
     return cells
 
 
 def _extra(fields: dict[str, Any]) -> str:
-    return _json(dict(sorted(fields.items())))
+    return to_json(dict(sorted(fields.items())))
 
 
 def _text(value: Any) -> str:
@@ -161,10 +200,10 @@ def _timestamp(value: Any) -> datetime | None:
     raise Misfit
 
 
-def _json(value: Any) -> str:
+def _guarded_json(value: Any) -> str:
     text = to_json(value)
-    # Settings of connectors and extractors carry encrypted values; only the few cells that have one pay for the walk.
-    return to_json(masked(value)) if '"encryption"' in text else text
+    # Only the few cells that may hold a secret pay for the walk.
+    return to_json(masked(value)) if MAY_HOLD.search(text) else text
 
 
 CONVERT: dict[Type, Callable[[Any], Any]] = {
@@ -174,5 +213,5 @@ CONVERT: dict[Type, Callable[[Any], Any]] = {
     "number": _number,
     "boolean": _boolean,
     "timestamp": _timestamp,
-    "json": _json,
+    "json": to_json,
 }

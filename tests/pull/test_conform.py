@@ -8,7 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cargo_source.catalog.columns import Column
-from cargo_source.pull.lanes import conform
+from cargo_source.pull.conform import conform
+from cargo_source.pull.shapes import Shape
+from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.typed import EXTRA, arrow_schema
 
 COLUMNS = (
@@ -20,6 +22,7 @@ COLUMNS = (
     Column("born_at", "bornAt", "timestamp", "born"),
     Column("tags", "tags", "json", "tags"),
 )
+SHAPE = Shape("uuid", "table", "a.b", COLUMNS, "domain", None, "")
 
 
 def exported(tmp_path, select):
@@ -27,7 +30,7 @@ def exported(tmp_path, select):
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'")
         db.execute(f"COPY ({select}) TO '{raw}' (FORMAT parquet)")
-    chunk = conform(raw, target, COLUMNS, "domain", "run")
+    chunk = conform(raw, target, SHAPE, "run", Pseudonym("salt"))
     table = pq.read_table(chunk.path)
     assert [(f.name, f.type) for f in table.schema] == [(f.name, f.type) for f in arrow_schema(COLUMNS)]
     assert chunk.rows == table.num_rows

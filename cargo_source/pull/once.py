@@ -1,0 +1,32 @@
+"""Work that is done once, however many ask for it."""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Once(Generic[T]):
+    """A result that is made by whoever asks first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made = False
+        self._value: T
+        self._error: BaseException | None = None
+
+    def get(self, make: Callable[[], T]) -> T:
+        """Give the result; make it first if nobody has. A failure is as final as a result."""
+        with self._lock:
+            if not self._made:
+                try:
+                    self._value = make()
+                except BaseException as error:
+                    self._error = error
+                    raise
+                finally:
+                    self._made = True
+            elif self._error is not None:
+                raise self._error
+            return self._value

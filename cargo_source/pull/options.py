@@ -1,0 +1,35 @@
+"""What a sync is asked to do, apart from which tables."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cargo_source.catalog import Entity
+from cargo_source.catalog.columns import Column
+from cargo_source.pull.shaping import Shaping
+from cargo_source.pull.times import LOOKBACK
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a sync is asked to do, apart from which tables.
+
+    ``lookback`` is how far windows reach back behind the watermark; ``since`` where the first sync starts (None: the
+    workspace's creation). ``models`` limits model rows to these (slug, ``dataset.slug`` or uuid; None: all).
+    ``query_lane`` allows runs and spans by SQL, and ``shaping`` says what of each table lands, and how.
+    """
+
+    include_personal: bool = False
+    lookback: timedelta = LOOKBACK
+    since: datetime | None = None
+    models: tuple[str, ...] | None = None
+    named: frozenset[str] = frozenset()
+    strict: bool = False
+    in_flight: int = 4
+    spool_dir: Path | None = None
+    query_lane: bool = True
+    shaping: Shaping = field(default_factory=Shaping)
+
+    def columns(self, entity: Entity) -> tuple[Column, ...]:
+        """Give the columns that land of ``entity``."""
+        return self.shaping.entity(entity, personal=self.include_personal)

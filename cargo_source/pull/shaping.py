@@ -1,0 +1,112 @@
+"""What of each table lands, and how: columns that are wanted, left out, emptied or replaced by a pseudonym.
+
+All of it happens before a row is written to disk, but for the file of an export, which lies in the private spool until
+it has been conformed.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Literal, get_args
+
+from cargo_source.catalog import ENTITIES, Entity
+from cargo_source.catalog.columns import Column
+from cargo_source.catalog.entity import Window
+from cargo_source.errors import BadSettings, suggest
+
+log = logging.getLogger("cargo_source")
+
+Treatment = Literal["hash", "null"]
+
+
+class Pseudonym:
+    """Replaces a text by its SHA-256 with a salt, the same in every lane: equal texts stay equal, and join."""
+
+    def __init__(self, salt: str) -> None:
+        self.__salt = salt
+
+    def __repr__(self) -> str:
+        return "Pseudonym(***)"
+
+    def __call__(self, text: str) -> str:
+        """Give the pseudonym of a text."""
+        return hashlib.sha256((self.__salt + text).encode()).hexdigest()
+
+    def reveal_salt(self) -> str:
+        """Give the salt, for a lane that computes the same elsewhere."""
+        return self.__salt
+
+
+@dataclass(frozen=True)
+class Shaping:
+    """What people asked for. Names of columns are those of the destination.
+
+    ``columns`` names the columns to keep, by table; a table that is not named keeps all. ``exclude`` are patterns such
+    as ``contacts.phone``, ``*.notes`` or ``email``. ``pii`` maps such patterns to ``hash`` (text becomes a pseudonym)
+    or ``null`` (the column stays, empty). Keys, and what a sync itself has to read again, always land as they are.
+    """
+
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    exclude: Sequence[str] = ()
+    pii: Mapping[str, Treatment] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for pattern, treatment in self.pii.items():
+            if treatment not in get_args(Treatment):
+                raise BadSettings(f"pii: {pattern!r} can be 'hash' or 'null', not {treatment!r}")
+        for table, names in self.columns.items():
+            if entity := ENTITIES.get(table):
+                known = [column.name for column in entity.columns]
+                for name in names:
+                    if name not in known:
+                        raise BadSettings(f"columns: {table} has no column {name!r}{suggest(name, known)}")
+
+    def entity(self, entity: Entity, *, personal: bool) -> tuple[Column, ...]:
+        """Give the columns that land of an entity. Raises BadSettings where one that has to land is named."""
+        return self.shaped(entity.table, entity.landing(personal=personal), _needed(entity))
+
+    def shaped(self, table: str, columns: Iterable[Column], needed: frozenset[str]) -> tuple[Column, ...]:
+        """Give the columns that land of any table; ``needed`` are those that must."""
+        wanted = self.columns.get(table)
+        found = []
+        for column in columns:
+            left_out = _matching(self.exclude, table, column.name)
+            treated = _matching(self.pii, table, column.name)
+            if column.name in needed:
+                for pattern in (left_out, treated):
+                    if pattern is not None and "." in pattern and "*" not in pattern:
+                        raise BadSettings(f"{pattern}: the sync itself reads this column, so it has to land as it is")
+                found.append(column)
+            elif left_out is None and (wanted is None or column.name in wanted):
+                found.append(column if treated is None else _treated(table, column, self.pii[treated]))
+        return tuple(found)
+
+
+def _treated(table: str, column: Column, treatment: Treatment) -> Column:
+    if treatment == "hash" and column.type != "text":
+        log.warning("%s.%s: only text can be hashed: it is left empty", table, column.name)
+        treatment = "null"
+    return replace(column, pii=treatment)
+
+
+def _matching(patterns: Iterable[str], table: str, column: str) -> str | None:
+    """Give the first pattern that names a column: by itself, or with its table before a dot."""
+    for pattern in patterns:
+        if fnmatchcase(f"{table}.{column}" if "." in pattern else column, pattern):
+            return pattern
+    return None
+
+
+def _needed(entity: Entity) -> frozenset[str]:
+    """Name the columns that a later sync reads in the destination, and the key."""
+    names = set(entity.key)
+    if entity.follow:
+        names |= {entity.name_of(entity.follow.status), entity.name_of(entity.follow.by)}
+        if isinstance(entity.reading, Window):
+            names.add(entity.name_of(entity.reading.cursor))
+    if entity.table == "runs":
+        # Agent runs count the runs that their message started.
+        names.add("parent_message_uuid")
+    return frozenset(names)
