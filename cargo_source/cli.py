@@ -101,13 +101,29 @@ def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
 
 
 @app.command()
-def check(*, as_json: Json = False) -> None:
+def check(
+    *,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also look at what the API's documentation leaves open, and write all of it to this file as Markdown,"
+            " without secrets, names or data, for a bug report.",
+            dir_okay=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Check the token: whose workspace it opens, which entities it may read, how quickly the API answers."""
     from cargo_source import explore, render
     from cargo_source.pull.source import find_settings
 
     with errors_told(as_json=as_json):
-        found = explore.check(find_settings())
+        found = explore.check(find_settings(), assumptions=report is not None)
+        if report is not None:
+            try:
+                report.write_text(render.report_text(found))
+            except OSError as error:
+                raise BadSettings(f"--report {report}: {error.strerror}") from None
         if as_json:
             _print_json(found.as_json())
         else:

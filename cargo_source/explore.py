@@ -3,15 +3,16 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from cargo_source.api import CargoClient
+from cargo_source.assumptions import Finding, look
 from cargo_source.catalog import ENTITIES, Entity
-from cargo_source.catalog.entity import Gated, Unfolded, Window
+from cargo_source.catalog.entity import Gated, Metered, Unfolded, Window
 from cargo_source.errors import CargoError, NotFound, PermissionDenied, RequestRefused, ServerFailed
 from cargo_source.pull.lanes import EXPORT, PAGES, RecordPages
 from cargo_source.pull.options import Options
@@ -23,32 +24,41 @@ from cargo_source.pull.typed import OURS, arrow_table
 from cargo_source.settings import Settings
 
 FOLD = NamingConvention().normalize_path
+PATIENCE = 20.0
+"""Seconds that a check waits for one answer: it is to be over in a minute."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """Whether the token may read one entity. ``permission`` is what it needs, ``ms`` what the answer took."""
+    """Whether the token may read one entity. ``permission`` is what it needs, ``ms`` what the answer took.
+
+    ``denied`` says that the permission is what is lacking, and not the operation.
+    """
 
     entity: str
     permission: str
+    admin: bool
     allowed: bool
     ms: float
     note: str = ""
+    denied: bool = False
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What ``check`` found."""
+    """What ``check`` found. ``assumptions`` is empty where nobody asked for it."""
 
     workspace: str
     name: str
     server_time: str
     entities: list[Access]
+    assumptions: dict[str, Finding] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[str]:
         """The permissions that the token lacks."""
-        return sorted({access.permission for access in self.entities if not access.allowed})
+        lacking = [access for access in self.entities if access.denied]
+        return sorted({f"{a.permission} (admin)" if a.admin else a.permission for a in lacking})
 
     def as_json(self) -> dict[str, Any]:
         """Give the result as JSON; ``entities`` is the only list at its top."""
@@ -105,37 +115,52 @@ def opened(settings: Settings) -> Iterator[Session]:
             session.close()
 
 
-def check(settings: Settings) -> CheckResult:
-    """Ask for a row of each entity that stands alone. Raises AuthError for a token that opens nothing."""
-    with opened(settings) as session:
+def check(settings: Settings, *, assumptions: bool = False) -> CheckResult:
+    """Ask for a row of each entity, and for what the API leaves open where ``assumptions`` are wanted.
+
+    Raises AuthError for a token that opens nothing.
+    """
+    with opened(replace(settings, wait_budget=min(settings.wait_budget, PATIENCE))) as session:
         now = session.now
         workspace = session.workspace or {}
         probes = {entity.table: _probe(session, entity) for entity in ENTITIES.values() if _stands_alone(entity)}
         entities = [probes.get(entity.table) or _as_parent(entity, probes) for entity in ENTITIES.values()]
-        return CheckResult(str(workspace.get("uuid", "")), str(workspace.get("name", "")), format_time(now), entities)
+        findings = {found.topic: found for found in look(session, FOLD)} if assumptions else {}
+        return CheckResult(
+            str(workspace.get("uuid", "")), str(workspace.get("name", "")), format_time(now), entities, findings
+        )
 
 
 def _stands_alone(entity: Entity) -> bool:
-    return entity.call is not None and not entity.call.send and "{" not in entity.call.path
+    """Say whether the list can be asked for without a parent."""
+    if entity.call is None or "{" in entity.call.path:
+        return False
+    how = entity.reading
+    return not entity.call.send or (isinstance(how, Gated) and (how.swept == "whole" or how.also is not None))
 
 
 def _probe(session: Session, entity: Entity) -> Access:
-    call = entity.call
-    if call is None:
-        raise TypeError(f"{entity.table} has no list operation")
-    params: dict[str, Any] = {"limit": 1} if call.page else {}
-    if isinstance(entity.reading, Window) and entity.reading.required:
-        params[entity.reading.after] = format_time(session.now)
+    call, how = entity.listed_by, entity.reading
+    if isinstance(how, Gated) and how.also:
+        call = how.also
+    params: dict[str, Any] = {**call.fixed, **({"limit": 1} if call.page else {})}
+    match how:
+        case Window(required=True, after=after):
+            params[after] = format_time(session.now)
+        case Metered(after=after, before=before):
+            params |= dict.fromkeys((after, before), session.now.date().isoformat())
     started = time.perf_counter()
-    note, allowed = "", True
+    note, refused = "", None
     try:
         if call.method == "GET":
             session.client.get(call.path, params)
         else:
             session.client.post(call.path, params, repeatable=True)
     except (PermissionDenied, NotFound) as error:
-        allowed, note = False, str(error)
-    return Access(entity.table, f"{entity.group}:read", allowed, (time.perf_counter() - started) * 1000, note)
+        refused, note = error, f"{error.status} {error.reason or ''}".strip()
+    spent = (time.perf_counter() - started) * 1000
+    denied = isinstance(refused, PermissionDenied)
+    return Access(entity.table, entity.permission, entity.admin, refused is None, spent, note, denied)
 
 
 def _as_parent(entity: Entity, probes: dict[str, Access]) -> Access:
@@ -150,9 +175,10 @@ def _as_parent(entity: Entity, probes: dict[str, Access]) -> Access:
     behind = [name for name in behind if name in probes]
     refused = [probes[name] for name in behind if not probes[name].allowed]
     note = f"as {', '.join(behind)}" if behind else f"as the others of {entity.group}"
-    same_group = [access for access in probes.values() if access.permission == f"{entity.group}:read"]
+    same_group = [access for access in probes.values() if access.permission == entity.permission and not access.admin]
     allowed = not refused and (not same_group or any(access.allowed for access in same_group))
-    return Access(entity.table, f"{entity.group}:read", allowed, 0.0, note)
+    denied = any(access.denied for access in (*refused, *same_group)) and not allowed
+    return Access(entity.table, entity.permission, entity.admin, allowed, 0.0, note, denied)
 
 
 def discover(settings: Settings) -> Discovery:
@@ -164,6 +190,7 @@ def discover(settings: Settings) -> Discovery:
                 "key": ", ".join(e.key),
                 "cursor": e.cursor,
                 "evidence": e.evidence,
+                "permission": f"{e.permission} (admin)" if e.admin else e.permission,
                 "about": e.description,
             }
             for e in ENTITIES.values()

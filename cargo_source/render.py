@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from cargo_source import __version__
 from cargo_source.explore import CheckResult, Discovery, Preview
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.session import Watch
@@ -45,8 +46,11 @@ def check(found: CheckResult) -> None:
     table = table_of("", "entity", "needs", "may read", ">ms", "note")
     for access in found.entities:
         verdict = "[green]yes[/green]" if access.allowed else "[red]no[/red]"
-        table.add_row(access.entity, access.permission, verdict, f"{access.ms:.0f}" if access.ms else "", access.note)
+        needs = f"{access.permission} (admin)" if access.admin else access.permission
+        table.add_row(access.entity, needs, verdict, f"{access.ms:.0f}" if access.ms else "", access.note)
     out.print(table)
+    if found.assumptions:
+        out.print(_assumptions(found))
     if found.missing:
         out.print(
             f"The token lacks {', '.join(found.missing)}: a sync skips these entities. Add them in Settings > API."
@@ -55,12 +59,42 @@ def check(found: CheckResult) -> None:
         out.print("The token may read every entity.")
 
 
+def _assumptions(found: CheckResult) -> Table:
+    table = table_of("What the documentation leaves open", "topic", "assumed", "seen here", "holds")
+    for finding in found.assumptions.values():
+        verdict = {True: "[green]yes[/green]", False: "[red]no[/red]", None: "[dim]?[/dim]"}[finding.holds]
+        table.add_row(finding.topic, finding.assumed, finding.found, verdict)
+    return table
+
+
+def report_text(found: CheckResult) -> str:
+    """Write what a check found as Markdown for a bug report: which workspace it was, it does not say."""
+    entities = [
+        (each.entity, each.permission + (" (admin)" if each.admin else ""), _yes(each.allowed), f"{each.ms:.0f}")
+        for each in found.entities
+    ]
+    findings = [(each.topic, each.assumed, each.found, _yes(each.holds)) for each in found.assumptions.values()]
+    lines = [f"# cargo_source {__version__}: check of a workspace", ""]
+    lines += _markdown(("entity", "needs", "may read", "ms"), entities)
+    lines += ["", *_markdown(("left open by the documentation", "assumed", "seen here", "holds"), findings)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---"] * len(headers)
+    return [f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows)]
+
+
+def _yes(verdict: bool | None) -> str:
+    return {True: "yes", False: "no", None: "?"}[verdict]
+
+
 def discovery(found: Discovery) -> None:
     """Show entities and models."""
     out = console()
-    entities = table_of("Entities", "table", "key", "cursor", "what it holds")
+    entities = table_of("Entities", "table", "key", "cursor", "needs", "what it holds")
     for row in found.entities:
-        entities.add_row(row["table"], row["key"], row["cursor"], row["about"])
+        entities.add_row(row["table"], row["key"], row["cursor"], row["permission"], row["about"])
     models = table_of("Models", "model", "table", "kind", ">columns", ">rows", "lane", "cursor", "last emitted")
     for model in found.models:
         rows = "?" if model.rows is None else f"{model.rows:,}"

@@ -24,6 +24,9 @@ from cargo_source.pull.sync import SyncReport, sync
 
 NAMING = NamingConvention()
 PERSONAL = {"record_title", "root_record_title", "parts"}
+PERSONAL_OF = {"memories": {"content"}, "orchestration_records": {"title"}, "warehouse_queries": {"query"}}
+SECRET = {"connectors": {"config"}, "users": {"webExtensionData"}, "invoices": {"url"}}
+"""Fields that are a secret as a whole."""
 ABSENT = object()
 
 KEYS = {
@@ -31,6 +34,15 @@ KEYS = {
     "executions": ("runUuid", "index"),
     "spans": ("runUuid", "executionIndex"),
     "change_rows": ("changeUuid", "_kind", "_id"),
+    "actions": ("integrationSlug", "actionSlug"),
+    "extractors": ("integrationSlug", "extractorSlug"),
+    "integrations": ("slug",),
+    "orchestration_records": ("workflowUuid", "id"),
+    "votes": ("userUuid", "messageUuid"),
+    "memories": ("mem0Id",),
+    "invoices": ("id",),
+    "usage_metrics": ("date", "unit", "dimension", "slug", "groupBy"),
+    "subscriptions": ("uuid", "snapshotDate"),
 }
 """Keys of entities other than uuid, in the API's terms."""
 
@@ -108,8 +120,8 @@ def differences(target: Target, box: Any, *, skip: set[str] = frozenset(), delet
     """Everything in which tables differ from the sandbox's truth; ``deleted`` allows rows that Cargo has no more."""
     found = []
     with target.opened():
-        for table in ENTITIES:
-            if table not in skip:
+        for table, entity in ENTITIES.items():
+            if table not in skip and not (entity.on_request and table not in target.tables()):
                 found += entity_differences(target, box, table, deleted=deleted)
         if "models" not in skip and "records" not in skip:
             for model in box.truth("models"):
@@ -126,14 +138,15 @@ def entity_differences(target: Target, box: Any, table: str, *, deleted: bool = 
         key = ("changeUuid", "kind", "recordId")
     else:
         key = KEYS.get(table, ("uuid",))
-    names = {field: snake(field) for row in truth for field in row}
-    landed = {tuple(row[snake(field)] for field in key): row for row in target.rows(table)}
+        truth = [{**row, **_added(table, row, box)} for row in truth]
+    names = {field: snake(field) for row in truth for field in row if field not in SECRET.get(table, ())}
+    landed = {tuple(_plain(row[snake(field)]) for field in key): row for row in target.rows(table)}
     wanted = {tuple(row[field] for field in key): row for row in truth}
     found = _keys(table, landed, wanted, deleted=deleted)
     types = target.types(table)
     for identity in landed.keys() & wanted.keys():
         for field, name in names.items():
-            if name in PERSONAL:
+            if name in PERSONAL | PERSONAL_OF.get(table, set()):
                 assert name not in types
                 continue
             value = without_secrets(wanted[identity].get(field, ABSENT), field)
@@ -227,8 +240,22 @@ def without_secrets(value: Any, field: str) -> Any:
     return {
         name: without_secrets(item, name)
         for name, item in value.items()
-        if name != "captchaSecret" and not (name == "authentication" and field == "mcpClients")
+        if name not in {"captchaSecret", "webhookSecret", "secretValue"} and not (name == "authentication" and field == "mcpClients")
     }
+
+
+def _added(table: str, row: dict[str, Any], box: Any) -> dict[str, Any]:
+    """What a table adds to a row of the API."""
+    if table == "subscriptions":
+        return {"snapshotDate": box.world.now.date().isoformat()}
+    return {"groupBy": row["groupBy"] or ""} if table == "usage_metrics" else {}
+
+
+def _plain(value: Any) -> Any:
+    """A part of a key as the API writes it."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return value
 
 
 def _change_row(row: dict[str, Any], box: Any) -> dict[str, Any]:

@@ -43,6 +43,7 @@ AGENT_RELEASES = Entity(
     reading=Gated("agents", ("updatedAt", "deployedRelease.deployedAt"), cursor="updatedAt", swept="whole"),
     evidence="pages until an empty one",
     dropped=("mcpClients[].authentication",),
+    aliases={"tools": "actions"},
     columns=columns("""
         uuid               text!      the release
         parentUuid         text       -> agent_releases.uuid  the release that it was made from
@@ -125,6 +126,7 @@ MESSAGES = Entity(
     ),
     evidence="pages until an empty one",
     dropped=("mcpClients[].authentication",),
+    aliases={"tools": "actions"},
     keep=(
         "uuid",
         "chatUuid",

@@ -15,6 +15,7 @@ USAGE_METRICS = Entity(
         before="to",
         unit="unit",
         units=("billing.credits", "storage.records", "orchestration.executions"),
+        older={"billing.credits": "credits"},
         dimension="groupBy",
         dimensions=("integration_slug", "connector_uuid", "model_uuid", "workflow_uuid", "agent_uuid"),
     ),

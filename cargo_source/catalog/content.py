@@ -32,7 +32,7 @@ FILES = Entity(
     description="Files that people, agents and libraries hold; what is in them is not loaded.",
     group="content",
     key=("uuid",),
-    call=Call("GET", "content/files/list", "files"),
+    call=Call("GET", "content/files/list", "files", instead=("GET", "ai/files/list")),
     reading=Snapshot(),
     evidence="whole list",
     columns=columns("""

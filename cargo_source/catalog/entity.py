@@ -16,7 +16,8 @@ class Call:
     ``path`` may hold ``{field}`` of the parent's row. ``send`` maps parameter names to fields of the parent's row
     (a name that ends in ``[]`` takes a list of one) and ``fixed`` holds parameters that never change. ``page`` is the
     number of rows to ask for at once; 0 says that the operation answers its whole list. ``counted`` says that the
-    answer carries the total as ``count``.
+    answer carries the total as ``count``. Where sources disagree on the method or the path, ``instead`` is the other
+    one, for a workspace that answers 404 or 405.
     """
 
     method: Method
@@ -26,6 +27,7 @@ class Call:
     counted: bool = False
     send: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, object] = field(default_factory=dict)
+    instead: tuple[Method, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class Unfolded:
 class Metered:
     """Daily counters between two dates: one call for each of ``units`` and each of ``dimensions``.
 
-    A call without unit tells whether anything moved. ``reread_days`` are read again, for counters that arrive late.
+    ``older`` are names that units had before, for a workspace that refuses today's. A call without unit tells whether
+    anything moved. ``reread_days`` are read again, for counters that arrive late.
     """
 
     after: str
@@ -123,6 +126,7 @@ class Metered:
     units: tuple[str, ...]
     dimension: str
     dimensions: tuple[str, ...]
+    older: Mapping[str, str] = field(default_factory=dict)
     reread_days: int = 3
 
 
@@ -182,6 +186,8 @@ class Entity:
     """Keep these fields only of rows where this one is set (empty: of all)."""
     admin: bool = False
     on_request: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Older names of fields, where sources disagree."""
 
     @property
     def permission(self) -> str:

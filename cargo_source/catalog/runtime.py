@@ -124,7 +124,15 @@ ORCHESTRATION_RECORDS = Entity(
     description="The latest state of each record in each workflow that it went through.",
     group="orchestration",
     key=("workflow_uuid", "id"),
-    call=Call("POST", "orchestration/records/list", "records", page=100, counted=True, send={"workflowUuid": "uuid"}),
+    call=Call(
+        "POST",
+        "orchestration/records/list",
+        "records",
+        page=100,
+        counted=True,
+        send={"workflowUuid": "uuid"},
+        instead=("GET", "orchestration/records/list"),
+    ),
     reading=Window(
         "updatedAt", after="updatedAfter", before="updatedBefore", per="workflows", moves_with=("runs", "workflowUuid")
     ),

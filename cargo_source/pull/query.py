@@ -26,7 +26,7 @@ from cargo_source.errors import (
 from cargo_source.pull.landing import Landing
 from cargo_source.pull.pages import Row
 from cargo_source.pull.session import ReadEntity, Session
-from cargo_source.pull.times import Span, format_time, parse_time
+from cargo_source.pull.times import Span, format_time, parse_time, time_at
 from cargo_source.pull.typed import arrow_table
 
 log = logging.getLogger("cargo_source")
@@ -46,6 +46,7 @@ class Sample:
     """How to read one finished row of an entity by SQL, and the same row by the list."""
 
     finished: str
+    needed: tuple[str, ...]
     again: Callable[[Session, Row], list[Row]]
 
 
@@ -60,7 +61,10 @@ def _spans(session: Session, row: Row) -> list[Row]:
     return [span for span in found if span.get("executionIndex") == row["executionIndex"]]
 
 
-SAMPLES = {"runs": Sample("finished_at", _run), "spans": Sample("execution_finished_at", _spans)}
+SAMPLES = {
+    "runs": Sample("finished_at", ("uuid",), _run),
+    "spans": Sample("execution_finished_at", ("runUuid", "executionStartedAt"), _spans),
+}
 """The entities that this lane can give. Traces have no table there, and how they degrade is not documented."""
 
 
@@ -192,7 +196,8 @@ def _value(value: Any, column: Column) -> Any:
         case "boolean", 0 | 1:
             return bool(value)
         case "timestamp", str():
-            return format_time(parse_time(value))
+            moment = time_at({"at": value}, "at")
+            return value if moment is None else format_time(moment)
     return value
 
 
@@ -206,23 +211,23 @@ def _found_out(session: Session, entity: Entity) -> bool:
     known = kept.get(entity.table)
     if known and session.now - parse_time(known["at"]) < ASK_AGAIN:
         return bool(known["usable"])
-    usable = _is_as_listed(session, entity)
+    usable = is_as_listed(session, entity)
     kept[entity.table] = {"usable": usable, "at": format_time(session.now)}
     return usable
 
 
-def _is_as_listed(session: Session, entity: Entity) -> bool:
+def is_as_listed(session: Session, entity: Entity) -> bool:
+    """Say whether a finished row comes by SQL as the list gives it, with every column."""
     sample = SAMPLES[entity.table]
     names = ", ".join(_names(entity))
     try:
         query = f"SELECT {names} FROM {entity.table} WHERE {sample.finished} IS NOT NULL LIMIT 1"  # noqa: S608 - names of the catalogue
         found = ask(session, query, patient=False)
-        rows = [_row(row, entity) for row in found]
-        listed = sample.again(session, rows[0]) if rows else []
+        rows = [row for row in (_row(row, entity) for row in found) if all(row[name] for name in sample.needed)]
+        return bool(rows) and _typed(rows, entity) == _typed(sample.again(session, rows[0]), entity)
     except (PermissionDenied, NotFound, RequestRefused, ServerFailed, UnexpectedShape) as error:
         log.info("%s: no lane by query (%s)", entity.table, error.reason or error.status)
         return False
-    return bool(rows) and _typed(rows, entity) == _typed(listed, entity)
 
 
 def _typed(rows: list[Row], entity: Entity) -> list[dict[str, Any]]:

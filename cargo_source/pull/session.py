@@ -20,7 +20,14 @@ from cargo_source.api import CargoClient, Reply
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.columns import Column
 from cargo_source.catalog.entity import SWEEP_HOURS, Call, Entity
-from cargo_source.errors import CargoError, NotFound, PermissionDenied, SettingsError, UnexpectedShape
+from cargo_source.errors import (
+    CargoError,
+    NotFound,
+    PermissionDenied,
+    RequestRefused,
+    SettingsError,
+    UnexpectedShape,
+)
 from cargo_source.pull.digest import digest_of
 from cargo_source.pull.landed import Destination, Nothing
 from cargo_source.pull.once import Once
@@ -93,6 +100,7 @@ class Session:
         self._once: dict[object, Once[Any]] = {}
         self._lock = threading.Lock()
         self._answered: set[str] = set()
+        self._instead: set[str] = set()
         self.can_export = True
         self.lanes: dict[str, str] = {}
         """Lanes that were taken in place of the usual one."""
@@ -291,7 +299,7 @@ class Session:
         try:
             for page in self._pages(entity, call, params, parent, parallel=parallel):
                 self._answered.add(entity.table)
-                yield page
+                yield [_renamed(row, entity.aliases) for row in page] if entity.aliases else page
         except NotFound as error:
             if parent is not None and (error.reason or "").endswith("NotFound"):
                 log.info("%s: its parent vanished meanwhile", entity.table)
@@ -334,7 +342,22 @@ class Session:
         yield from read_list(fetch, call.page, key_of(entity), self.many if parallel else map, what=entity.table)
 
     def _ask(self, call: Call, path: str, params: Mapping[str, Any]) -> Reply:
-        if call.method == "GET":
+        if path in self._instead and call.instead:
+            return self._send(*call.instead, params)
+        try:
+            return self._send(call.method, path, params)
+        except (NotFound, RequestRefused) as error:
+            if call.instead is None or error.status not in {404, 405} or error.reason:
+                raise
+            try:
+                reply = self._send(*call.instead, params)
+            except CargoError:
+                raise error from None
+            self._instead.add(path)
+            return reply
+
+    def _send(self, method: str, path: str, params: Mapping[str, Any]) -> Reply:
+        if method == "GET":
             return self.client.get(path, params)
         return self.client.post(path, params, repeatable=True)
 
@@ -350,6 +373,13 @@ def key_of(entity: Entity) -> Callable[[Row], object]:
     if len(fields) == 1:
         return lambda row: row.get(fields[0])
     return lambda row: tuple(row.get(name) for name in fields)
+
+
+def _renamed(row: Row, aliases: Mapping[str, str]) -> Row:
+    """Give a row whose fields have today's names."""
+    if not aliases.keys() & row.keys():
+        return row
+    return {aliases[name] if name in aliases and aliases[name] not in row else name: row[name] for name in row}
 
 
 RECORD_KEY = ("_kind", "_id")

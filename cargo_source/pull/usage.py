@@ -48,7 +48,13 @@ def _rows(
     session: Session, entity: Entity, how: Metered, days: dict[str, str], unit: str, dimension: str | None
 ) -> Iterator[Row]:
     asked: dict[str, Any] = {**days, how.unit: unit, how.dimension: dimension}
-    for page in session.listing(entity, entity.listed_by, asked):
+    try:
+        pages = list(session.listing(entity, entity.listed_by, asked))
+    except RequestRefused:
+        if unit not in how.older:
+            raise
+        pages = list(session.listing(entity, entity.listed_by, {**asked, how.unit: how.older[unit]}))
+    for page in pages:
         for day in page:
             for item in day["items"]:
                 yield {
