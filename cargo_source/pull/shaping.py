@@ -51,6 +51,7 @@ class Shaping:
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     exclude: Sequence[str] = ()
     pii: Mapping[str, Treatment] = field(default_factory=dict)
+    _met: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for pattern, treatment in self.pii.items():
@@ -74,6 +75,7 @@ class Shaping:
         for column in columns:
             left_out = _matching(self.exclude, table, column.name)
             treated = _matching(self.pii, table, column.name)
+            self._met.update(pattern for pattern in (left_out, treated) if pattern)
             if column.name in needed:
                 for pattern in (left_out, treated):
                     if pattern is not None and "." in pattern and "*" not in pattern:
@@ -82,6 +84,11 @@ class Shaping:
             elif left_out is None and (wanted is None or column.name in wanted):
                 found.append(column if treated is None else _treated(table, column, self.pii[treated]))
         return tuple(found)
+
+    @property
+    def unmet(self) -> list[str]:
+        """Patterns that named no column so far, of all tables that were shaped."""
+        return sorted({*self.exclude, *self.pii} - self._met)
 
 
 def _treated(table: str, column: Column, treatment: Treatment) -> Column:

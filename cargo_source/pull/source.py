@@ -84,6 +84,10 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
         query_lane=query_lane,
         shaping=Shaping(columns or {}, tuple(exclude), pii or {}),
     )
+    for entity in ENTITIES.values():
+        options.columns(entity)
+    if options.shaping.unmet and only is not None and models is None:
+        raise BadSettings(f"exclude or pii: no table has a column that fits {', '.join(options.shaping.unmet)}")
     usual = (entity.table for entity in ENTITIES.values() if not entity.on_request)
     tables = tuple(usual if only is None else dict.fromkeys(only))
     with_records = models is not None or only is None
@@ -191,6 +195,7 @@ def record_rows(pull: Pull) -> Sheet:
         note = skip_or_raise(session, RECORDS, refused)
         pull.outcomes[RECORDS] = Outcome(RECORDS, RECORDS, lane="none", status="skipped", note=note)
         return
+    everything = True
     for model in models:
         before = session.record_state(model.uuid, model.table)
         outcome = Outcome(RECORDS, model.table, lane="none")
@@ -206,8 +211,11 @@ def record_rows(pull: Pull) -> Sheet:
                 continue
             finally:
                 outcome.requests, outcome.seconds = asked.requests, time.monotonic() - started
+        everything &= read.shape is not None
         yield from _model_files(read, outcome, new=not before)
         kept[model.uuid] = read.state
+    if everything and (unmet := session.options.shaping.unmet):
+        log.warning("exclude or pii: no column of what was loaded fits %s", ", ".join(unmet))
 
 
 def _model_files(read: ModelRead, outcome: Outcome, *, new: bool) -> Sheet:

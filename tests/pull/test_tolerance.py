@@ -145,7 +145,10 @@ def test_everything_loads_whatever_the_contract_allows(odd_box, target):
     for _ in range(2):
         report = target.sync(odd_box)
         assert {outcome.status for outcome in report.outcomes} == {"complete"}
-    counts = {table: target.query(f'SELECT count(*) FROM cargo."{table}"')[0][0] for table in target.tables() & ENTITIES.keys()}
+    counts = {
+        table: target.query(f'SELECT count(*) FROM cargo."{table}"')[0][0]
+        for table in target.tables() & ENTITIES.keys()
+    }
     assert {table for table, entity in ENTITIES.items() if not entity.on_request} == counts.keys()
     # A bare message is no answer of an agent, a bare run has no executions, a bare model no columns.
     empty = {table for table, count in counts.items() if not count}
