@@ -90,6 +90,8 @@ def start_anew(table: str) -> None:
     A column cannot change its type under rows that are there: dlt would refuse this load, and every later one.
     """
     schema = dlt.current.source_schema()
+    if table not in schema.tables:
+        return
     dropped = schema.drop_tables([table])
     try:
         state = load_package_state()["state"]

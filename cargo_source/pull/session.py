@@ -102,6 +102,8 @@ class Session:
         self._answered: set[str] = set()
         self._instead: set[str] = set()
         self.can_export = True
+        self.anew: set[str] = set()
+        """Tables that are to be dropped and made again by this load."""
         self.lanes: dict[str, str] = {}
         """Lanes that were taken in place of the usual one."""
         self.surprises: dict[str, Surprises] = defaultdict(Surprises)
@@ -214,36 +216,50 @@ class Session:
         return dict(self.once(("state", table), lambda: self._table_state(table)))
 
     def _table_state(self, table: str) -> dict[str, Any]:
-        kept = self._before.get("tables", {}).get(table)
-        if not kept or kept.get("columns") != self.fingerprint(ENTITIES[table]):
-            return {}
-        if not self._is_there(table):
-            log.warning("%s: synced before, but the destination has no such table: reading it from the start", table)
+        kept = self._before.get("resources", {}).get(table, {}).get("kept")
+        if not kept or self._is_lost(table) or kept.get("columns") != self.fingerprint(ENTITIES[table]):
             return {}
         return dict(kept)
 
-    def _is_there(self, table: str) -> bool:
-        return self.once(("has", table), lambda: self.destination.has(table))
+    def _is_lost(self, table: str) -> bool:
+        """Say whether a table that was synced before is not in the destination any more."""
+        if self.once(("has", table), lambda: self.destination.has(table)):
+            return False
+        if table not in self.anew:
+            log.warning("%s: synced before, but the destination has no such table: reading it from the start", table)
+            self.anew.add(table)
+        return True
 
     def fingerprint(self, entity: Entity) -> str:
         """A short digest of the columns that land of ``entity``."""
         return digest_of([[c.name, c.type, c.pii] for c in self.columns(entity)])
 
+    @property
+    def known_models(self) -> dict[str, dict[str, Any]]:
+        """What the last sync kept for the rows of models, by their uuid."""
+        return {uuid: kept for uuid, kept in self._before.get("resources", {}).get("records", {}).items() if kept}
+
     def record_state(self, uuid: str, table: str) -> dict[str, Any]:
-        """Give what the last sync kept for the rows of a model; nothing where the destination has lost their table."""
-        kept = self._before.get("records", {}).get(uuid)
-        if kept and not self._is_there(table):
-            log.warning("%s: synced before, but the destination has no such table: reading it from the start", table)
+        """Give what the last sync kept for the rows of a model.
+
+        Nothing where their table has another name than then, or is lost: then every row has to come again. A table
+        that holds the rows of another model, or of this one from long ago, is made anew.
+        """
+        kept = self.known_models.get(uuid, {})
+        owners = {other for other, state in self.known_models.items() if state.get("table") == table}
+        if (kept and kept.get("table") != table) or owners - {uuid}:
+            self.anew.add(table)
             return {}
-        return dict(kept or {})
+        return {} if kept and self._is_lost(table) else dict(kept)
 
     def synced_before(self, name: str) -> bool:
         """Say whether a table, or the rows of any model for ``records``, were synced before."""
-        return bool(self._before.get("records")) if name == "records" else name in self._before.get("tables", {})
+        return bool(self._before.get("resources", {}).get(name))
 
     def keep_state(self, table: str, **values: Any) -> None:
         """Keep cursors of ``table`` for the next sync; they take effect only if the load does."""
-        self.state.setdefault("tables", {})[table] = values
+        # dlt forgets what lies under a resource's name when that resource is refreshed.
+        self.state.setdefault("resources", {}).setdefault(table, {})["kept"] = values
 
     def span(self, table: str) -> Span:
         """Give the window that ``table`` has to read: from its watermark less the lookback until now."""

@@ -27,7 +27,7 @@ from cargo_source.pull.dlt_tables import MERGE, dlt_columns, drift_of, reference
 from cargo_source.pull.options import Options
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pipeline_destination import PipelineDestination
-from cargo_source.pull.records import RECORDS, ModelRead, choose, list_models, read_model
+from cargo_source.pull.records import RECORDS, Model, ModelRead, choose, list_models, read_model
 from cargo_source.pull.session import Refused, Session, Watch
 from cargo_source.pull.shaping import Shaping, Treatment
 from cargo_source.pull.spool import Spooled
@@ -181,55 +181,71 @@ def entity_rows(pull: Pull, table: str) -> Sheet:
     pull.outcomes[table] = read.outcome
     if read.spooled is None:
         return
-    yield from _files(read.spooled, new=not session.table_state(table))
+    new = not session.table_state(table)
+    if table in session.anew:
+        start_anew(table)
+    yield from _files(read.spooled, new=new)
     session.keep_state(table, **read.state)
 
 
 def record_rows(pull: Pull) -> Sheet:
     """Yield the files of the rows of all chosen models, each for a table of its own."""
     session, fold = pull.session(), NamingConvention().normalize_path
-    kept: dict[str, dict[str, Any]] = session.state.setdefault(RECORDS, {})
     try:
-        models = choose(list_models(session, fold), session.options.models)
+        everything = list_models(session, fold)
+        models = choose(everything, session.options.models)
     except Refused as refused:
         note = skip_or_raise(session, RECORDS, refused)
         pull.outcomes[RECORDS] = Outcome(RECORDS, RECORDS, lane="none", status="skipped", note=note)
         return
-    everything = True
+    kept: dict[str, dict[str, Any]] = session.state.setdefault("resources", {}).setdefault(RECORDS, {})
+    for uuid in session.known_models.keys() - {model.uuid for model in everything}:
+        table = str(kept.pop(uuid).get("table"))
+        note = "the model is gone in Cargo: its table stays as it is"
+        pull.outcomes[table] = Outcome(RECORDS, table, lane="none", note=note)
+    shaped = 0
     for model in models:
+        outcome = pull.outcomes[model.table] = Outcome(RECORDS, model.table, lane="none")
         before = session.record_state(model.uuid, model.table)
-        outcome = Outcome(RECORDS, model.table, lane="none")
-        pull.outcomes[model.table] = outcome
-        started = time.monotonic()
-        with session.client.stats.scope() as asked:
-            try:
-                read = read_model(session, model, before, fold)
-            except Refused as refused:
-                vanished = refused.error.reason == "modelNotFound"
-                note = "deleted in Cargo meanwhile" if vanished else skip_or_raise(session, RECORDS, refused)
-                outcome.status, outcome.note = "skipped", note
-                continue
-            finally:
-                outcome.requests, outcome.seconds = asked.requests, time.monotonic() - started
-        everything &= read.shape is not None
-        yield from _model_files(read, outcome, new=not before)
-        kept[model.uuid] = read.state
-    if everything and (unmet := session.options.shaping.unmet):
+        read = _read(session, model, before, outcome)
+        if read is not None:
+            shaped += read.shape is not None
+            yield from _model_files(session, read, outcome, new=not before)
+            kept[model.uuid] = read.state
+    if shaped == len(models) and (unmet := session.options.shaping.unmet):
         log.warning("exclude or pii: no column of what was loaded fits %s", ", ".join(unmet))
 
 
-def _model_files(read: ModelRead, outcome: Outcome, *, new: bool) -> Sheet:
+def _read(session: Session, model: Model, before: dict[str, Any], outcome: Outcome) -> ModelRead | None:
+    """Read one model; None where it is skipped."""
+    started = time.monotonic()
+    with session.client.stats.scope() as asked:
+        try:
+            return read_model(session, model, before, NamingConvention().normalize_path)
+        except Refused as refused:
+            vanished = refused.error.reason == "modelNotFound"
+            outcome.note = "deleted in Cargo meanwhile" if vanished else skip_or_raise(session, RECORDS, refused)
+            outcome.status = "skipped"
+            return None
+        finally:
+            outcome.requests, outcome.seconds = asked.requests, time.monotonic() - started
+
+
+def _model_files(session: Session, read: ModelRead, outcome: Outcome, *, new: bool) -> Sheet:
     if read.shape is None or read.spooled is None or read.landing is None:
         return
+    table = read.shape.table
     outcome.lane, outcome.rows = read.landing.lane, read.spooled.rows
     outcome.status = "refreshing" if read.landing.refreshing else "complete"
-    drift = drift_of(read.shape.table, read.shape.columns)
-    outcome.note = "; ".join(part for part in (str(drift), read.note) if part)
-    if drift.retyped:
-        start_anew(read.shape.table)
+    drift = drift_of(table, read.shape.columns)
+    named = str(session.known_models.get(read.model.uuid, {}).get("table") or table)
+    renamed = f"was {named}, which stays as it is" if named != table else ""
+    outcome.note = "; ".join(part for part in (renamed, str(drift), read.note) if part)
+    if drift.retyped or table in session.anew:
+        start_anew(table)
     key = next(column.name for column in read.shape.columns if column.field == "_id")
     hints = dlt.mark.make_hints(
-        table_name=read.shape.table,
+        table_name=table,
         columns=dlt_columns(read.shape.columns, (key,)),
         primary_key=key,
         write_disposition=MERGE,
@@ -237,7 +253,7 @@ def _model_files(read: ModelRead, outcome: Outcome, *, new: bool) -> Sheet:
     )
     # The resource fills a table for each model: the hints of this one come first, as a variant of the resource.
     yield dlt.mark.with_hints([], hints, create_table_variant=True)
-    yield from _files(read.spooled, new=new, table=read.shape.table)
+    yield from _files(read.spooled, new=new, table=table)
 
 
 def _files(spooled: Spooled, *, new: bool, table: str | None = None) -> Sheet:

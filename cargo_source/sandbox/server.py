@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from cargo_source.sandbox.journal import Journal
+    from cargo_source.sandbox.workspace.reshaping import Reshaping
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 120
@@ -103,6 +104,11 @@ class Sandbox:
         """Give all rows of a model as they are on the wire, straight from the store."""
         with self._desk.store.lock:
             return truth_rows(self.world, model_uuid)
+
+    @property
+    def reshape(self) -> Reshaping:
+        """What changes models and their columns; call it while nobody asks."""
+        return self.world.reshape
 
     def start(self) -> Self:
         """Open the port and serve until `stop`."""

@@ -18,6 +18,7 @@ from cargo_source.sandbox.workspace.changes import Changes
 from cargo_source.sandbox.workspace.chats import Chats
 from cargo_source.sandbox.workspace.passing import Step
 from cargo_source.sandbox.workspace.plays import make_plays
+from cargo_source.sandbox.workspace.reshaping import Reshaping
 from cargo_source.sandbox.workspace.runs import Record, Runs
 from cargo_source.sandbox.workspace.segments import count_uses, make_segments
 from cargo_source.sandbox.workspace.stirring import remember_emission
@@ -64,6 +65,7 @@ class World:
         self.tables: dict[str, dict[str, Wire]] = {name: {} for name in ENTITIES}
         self.change_rows: dict[str, list[Wire]] = {}
         self._specs = {model_uuid(seed, spec): spec for spec in MODELS}
+        self.reshape = Reshaping(self)
         self._settle_in()
 
     def _settle_in(self) -> None:
@@ -109,6 +111,10 @@ class World:
     def spec_of(self, uuid: str) -> ModelSpec:
         """Return how a model was made."""
         return self._specs[uuid]
+
+    def remember_model(self, spec: ModelSpec) -> None:
+        """Take note of how a model is made from now on."""
+        self._specs[model_uuid(self.seed, spec)] = spec
 
     def columns_of(self, uuid: str) -> list[PhysicalColumn]:
         """Return the columns of a model's table, in its order."""

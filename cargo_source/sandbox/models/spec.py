@@ -96,11 +96,13 @@ class ModelSpec:
     sync_hours: int = 0
     """Rows arrive in batches this many hours apart; 0 means at any moment."""
     config: dict[str, Any] = field(default_factory=dict)
+    origin: str = ""
+    """The key of a model that has been renamed."""
 
     @property
     def key(self) -> str:
-        """The two slugs in one word, for naming streams and hidden tables."""
-        return f"{self.dataset}.{self.slug}"
+        """The two slugs in one word as they first were, for naming streams and hidden tables."""
+        return self.origin or f"{self.dataset}.{self.slug}"
 
     def rows_at(self, companies: int) -> int:
         """How many rows the model starts with."""

@@ -106,6 +106,13 @@ def models(team: Team, warehouse: Warehouse, start: int) -> dict[str, Wire]:
     return found
 
 
+def new_model(team: Team, place: int, spec: ModelSpec, moment: int) -> Wire:
+    """Return a model that is made at a moment."""
+    made = iso(moment)
+    times = {"createdAt": made, "updatedAt": made, "deletedAt": None, "lastEmittedAt": None, "lastRun": None}
+    return _model(team, place, spec) | times
+
+
 def _model(team: Team, place: int, spec: ModelSpec) -> Wire:
     native = spec.dataset == "default"
     return {

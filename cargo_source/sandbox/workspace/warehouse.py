@@ -88,10 +88,25 @@ class Warehouse:
         """Create every table and its first rows, emitted in the days before `start`."""
         for schema in dict.fromkeys(spec.dataset for spec in self.specs.values()):
             self.db.execute(f"CREATE SCHEMA {quoted(schema)}")
-        for spec in self.specs.values():
-            columns = ", ".join(f"{quoted(c.name)} {c.sql_type}" for c in columns_of(spec))
-            self.db.execute(f"CREATE TABLE {self.table(spec)} ({columns})")
+        for spec in list(self.specs.values()):
+            self.make(spec)
             self._insert(spec, spec.rows_at(companies), _history(spec, start))
+
+    def make(self, spec: ModelSpec) -> None:
+        """Create the empty table of a model."""
+        columns = ", ".join(f"{quoted(c.name)} {c.sql_type}" for c in columns_of(spec))
+        self.db.execute(f"CREATE TABLE {self.table(spec)} ({columns})")
+        self.specs[spec.key] = spec
+        self._next.setdefault(spec.key, 0)
+
+    def forget(self, spec: ModelSpec) -> None:
+        """Know nothing more of a model whose tables are gone."""
+        del self.specs[spec.key]
+        self._attics.discard(spec.key)
+
+    def tables_of(self, spec: ModelSpec) -> list[str]:
+        """Return a model's table, and the one where its removed rows wait, if there is one."""
+        return [self.table(spec), *([self._attic(spec)] if spec.key in self._attics else [])]
 
     def add(self, spec: ModelSpec, count: int, low: int, high: int) -> None:
         """Insert new rows, emitted between two moments."""
