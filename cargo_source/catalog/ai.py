@@ -120,6 +120,7 @@ MESSAGES = Entity(
     follow=Follow(
         "status",
         final=FINAL_MESSAGE_STATUSES,
+        ended="finishedAt",
         call=Call("GET", "ai/messages/list", "messages", page=100, send={"chatUuid": "chatUuid"}),
         by="chatUuid",
         moves_with=("chats", "uuid"),

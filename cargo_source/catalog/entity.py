@@ -145,7 +145,9 @@ SWEEP_HOURS = 20
 
 @dataclass(frozen=True)
 class Follow:
-    """Rows go on changing until ``status`` is one of ``final``: those that the destination holds open are read again.
+    """Rows go on changing until ``status`` is one of ``final``, or is a new one and the time ``ended`` is set.
+
+    Those that the destination holds open are read again.
 
     ``call`` reads one of them, or with ``by`` all that share the value of that field. Between sweeps, open rows are
     read only where something shows that they moved: ``moves_with`` names an entity that is loaded too and its field
@@ -154,6 +156,7 @@ class Follow:
 
     status: str
     final: tuple[str, ...]
+    ended: str
     call: Call
     by: str
     moves_with: tuple[str, str] | None = None

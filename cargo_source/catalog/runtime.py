@@ -13,6 +13,7 @@ BATCHES = Entity(
     follow=Follow(
         "status",
         final=("skipped", "success", "error", "cancelled"),
+        ended="finishedAt",
         call=Call("GET", "orchestration/batches/{uuid}", "batch"),
         by="uuid",
         still_open={"statuses": ["pending", "syncing", "querying", "running", "cancelling"]},
@@ -177,6 +178,7 @@ SPANS = Entity(
     follow=Follow(
         "executionStatus",
         final=("success", "error"),
+        ended="executionFinishedAt",
         call=Call("POST", "orchestration/spans/list", "spans", page=100, counted=True, send={"runUuid": "runUuid"}),
         by="runUuid",
         # A run holds its executions, so it moves when one of them does.
@@ -245,6 +247,7 @@ TRACES = Entity(
     follow=Follow(
         "status",
         final=("error", "degraded", "success"),
+        ended="finishedAt",
         call=Call("GET", "orchestration/traces/{uuid}", "trace"),
         by="uuid",
         moves_with=("spans", "traceUuid"),

@@ -126,6 +126,7 @@ STORAGE_RUNS = Entity(
     follow=Follow(
         "status",
         final=("success", "error", "cancelled"),
+        ended="finishedAt",
         call=Call("GET", "storage/runs/list", "runs", page=100, send={"modelUuid": "modelUuid"}),
         by="modelUuid",
         still_open={"statuses": ["pending", "running", "cancelling"]},

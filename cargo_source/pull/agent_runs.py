@@ -5,9 +5,8 @@ message that started them). A row is written again when its chat moved or when a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Call
@@ -28,13 +27,17 @@ def read_agent_runs(session: Session, span: Span, *, with_runs: bool) -> Spooled
     """Give the agent runs that have news in ``span``; ``with_runs`` says that the table runs is synced along."""
     chats = {chat["uuid"]: chat for chat in read_entity(session, "chats", span).rows}
     answers = [row for row in read_entity(session, "messages", span).rows if row.get("type") == "assistant"]
-    child_runs = _ChildRuns(session, span, answers, with_runs=with_runs)
-    answers += _started_elsewhere(session, child_runs.messages, {row["uuid"] for row in answers})
+    landed = with_runs and bool(session.table_state("runs"))
+    started = _started_by(session, _window(session, span, with_runs=with_runs))
+    answers += _started_elsewhere(session, set(started), {row["uuid"] for row in answers})
+    if not landed and (oldest := _oldest(answers)) and span.start and oldest < span.start:
+        # The destination does not tell what these messages started before the window.
+        started = _started_by(session, replace(span, start=oldest))
+    counts = _counts(session, [row["uuid"] for row in answers], started, landed=landed)
     for uuid in sorted({row["chatUuid"] for row in answers} - chats.keys()):
         chats.update({chat["uuid"]: chat for chat in _one(session, "chats", f"ai/chats/{uuid}", "chat")})
-    counts = child_runs.counts(row["uuid"] for row in answers)
     sheet = session.sheet(AGENT_RUNS)
-    sheet.add([agent_run(row, chats.get(row["chatUuid"], {}), counts.get(row["uuid"], 0)) for row in answers])
+    sheet.add([agent_run(row, chats.get(row["chatUuid"], {}), counts[row["uuid"]]) for row in answers])
     return sheet.finish()
 
 
@@ -71,41 +74,36 @@ _USAGE = (
 )
 
 
-class _ChildRuns:
-    """The runs that messages started: those in this sync's window, and those that the destination holds.
+def _window(session: Session, span: Span, *, with_runs: bool) -> Span:
+    """Give the span in which runs may have started or moved since agent runs were last made.
 
-    Where the table runs is not synced along, the window reaches back to the oldest message instead.
+    It is that of the table runs where that reaches as far back, so that runs are read once.
     """
-
-    def __init__(self, session: Session, span: Span, answers: list[Row], *, with_runs: bool) -> None:
-        self._session, self._ask_destination = session, with_runs and span.start is not None
-        window = session.span("runs") if with_runs else replace(span, start=_oldest(answers, span))
-        self._by_message: dict[str, set[str]] = defaultdict(set)
-        for run in read_entity(session, "runs", window).rows:
-            self._by_message[run["parentMessageUuid"]].add(run["uuid"])
-
-    @property
-    def messages(self) -> set[str]:
-        """Messages that started one of the runs in the window."""
-        return set(self._by_message)
-
-    def counts(self, messages: Iterable[str]) -> dict[str, int]:
-        """Count the child runs of each message."""
-        wanted = sorted(set(messages))
-        runs = {uuid: set(self._by_message.get(uuid, ())) for uuid in wanted}
-        if self._ask_destination and self._session.table_state("runs"):
-            for start in range(0, len(wanted), _BATCH):
-                where = f"parent_message_uuid IN ({quoted(wanted[start : start + _BATCH])})"
-                for message, run in self._session.destination.select("runs", ("parent_message_uuid", "uuid"), where):
-                    runs[message].add(run)
-        return {message: len(found) for message, found in runs.items()}
+    runs = session.span("runs") if with_runs else span
+    reaches = runs.start is None or span.start is None or runs.start <= span.start
+    return runs if reaches else span
 
 
-def _oldest(answers: list[Row], span: Span) -> Any:
-    if span.start is None:
-        return None
-    times = [moment for moment in (time_at(row, "createdAt") for row in answers) if moment]
-    return min([span.start, *times])
+def _started_by(session: Session, window: Span) -> dict[str, set[str]]:
+    """Give the runs of a window by the message that started them."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for run in read_entity(session, "runs", window).rows:
+        found[run["parentMessageUuid"]].add(run["uuid"])
+    return found
+
+
+def _counts(session: Session, messages: list[str], started: dict[str, set[str]], *, landed: bool) -> dict[str, int]:
+    """Count the runs that each message started: those of the window, and those that landed before."""
+    runs = {uuid: set(started.get(uuid, ())) for uuid in messages}
+    for start in range(0, len(messages) if landed else 0, _BATCH):
+        where = f"parent_message_uuid IN ({quoted(messages[start : start + _BATCH])})"
+        for message, run in session.destination.select("runs", ("parent_message_uuid", "uuid"), where):
+            runs[message].add(run)
+    return {message: len(found) for message, found in runs.items()}
+
+
+def _oldest(answers: list[Row]) -> datetime | None:
+    return min((moment for row in answers if (moment := time_at(row, "createdAt"))), default=None)
 
 
 def _started_elsewhere(session: Session, messages: set[str], known: set[str]) -> list[Row]:

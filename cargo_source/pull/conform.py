@@ -1,8 +1,14 @@
-"""An export's parquet file, brought into the schema of its table, whatever types the warehouse chose."""
+"""An export's parquet file, brought into the schema of its table, whatever types the warehouse chose.
 
+The rules are those of :mod:`cargo_source.pull.typed`, so that both lanes give the same cells: a value of another kind
+than its column is kept beside it, and so is one that its column would round.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 from cargo_source.catalog.columns import Column, Type
 from cargo_source.pull.shapes import Shape
@@ -11,27 +17,71 @@ from cargo_source.pull.spool import Chunk
 from cargo_source.pull.typed import EXTRA, RUN_ID
 
 
+class UnusableExport(Exception):
+    """An export that cannot be used: it is no parquet, or lacks keys. The text says which."""
+
+
 def conform(raw: Path, target: Path, shape: Shape, run_id: str, pseudonym: Pseudonym) -> Chunk:
-    """Rewrite a parquet file into the table's schema. Values that do not fit are kept in the extra column."""
-    columns, id_slug = shape.columns, shape.id_slug
+    """Rewrite a parquet file into the table's schema. Raises UnusableExport where a row has no key."""
     with duckdb.connect() as db:
         # A statement may be quoted in an error: the salt is in none.
         db.execute("CREATE TEMP TABLE pseudonym AS SELECT ?::VARCHAR AS salt", [pseudonym.reveal_salt()])
         db.execute("SET TimeZone = 'UTC'")
         db.execute("SET threads = 2")
         db.execute("SET memory_limit = '512MB'")
-        described = db.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(raw)]).fetchall()
-        physical = {str(name): str(kind) for name, kind, *_ in described}
-        if "_id" not in physical and id_slug in physical:
-            physical["_id"] = physical[id_slug]
-            source = f"(SELECT *, {_name(id_slug)} AS _id FROM read_parquet('{raw}'))"  # noqa: S608 - our own file
-        else:
-            source = f"read_parquet('{raw}')"
-        cells = [f"{_cell(column, physical.get(column.field))} AS {_name(column.name)}" for column in columns]
-        cells += [f"{_extra(shape, physical)} AS {EXTRA}", f"{_text(run_id)} AS {RUN_ID}"]
-        db.execute(f"COPY (SELECT {', '.join(cells)} FROM {source}) TO '{target}' (FORMAT parquet)")  # noqa: S608 - as above
-        count = db.execute("SELECT count(*) FROM read_parquet(?)", [str(target)]).fetchone()
-    return Chunk(target, count[0] if count else 0)
+        found = _physical(db, raw, shape)
+        cells = [f"{_cell(column, found.get(column.field))} AS {_name(column.name)}" for column in shape.columns]
+        cells += [f"{_extra(shape, found)} AS {EXTRA}", f"{_text(run_id)} AS {RUN_ID}"]
+        source, out = _text(str(raw)), _text(str(target))
+        db.execute(f"COPY (SELECT {', '.join(cells)} FROM read_parquet({source})) TO {out} (FORMAT parquet)")  # noqa: S608 - our own files
+        key = next(_name(column.name) for column in shape.columns if column.field == "_id")
+        rows = db.execute(f"SELECT count(*), count({key}) FROM read_parquet({out})").fetchone()  # noqa: S608 - as above
+    if rows is None or rows[0] != rows[1]:
+        raise UnusableExport("without the keys of some rows")
+    return Chunk(target, rows[0])
+
+
+@dataclass(frozen=True)
+class Physical:
+    """A column of the file: what DuckDB calls it, and its type there."""
+
+    name: str
+    type: str
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it holds numbers."""
+        return self.type in _NUMBERS or self.type.startswith("DECIMAL")
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it holds moments."""
+        return self.type == "DATE" or self.type.startswith("TIMESTAMP")
+
+
+_NUMBERS = frozenset(
+    f"{sign}{name}" for name in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT") for sign in ("", "U")
+) | {"FLOAT", "DOUBLE"}
+
+
+def _physical(db: duckdb.DuckDBPyConnection, raw: Path, shape: Shape) -> dict[str, Physical]:
+    """Find the columns of the file by our fields, or by their own name where they are none of ours.
+
+    DuckDB tells names apart whatever their case, so it renames twins: the file's own names come by their place. Some
+    warehouses write all names in capitals.
+    """
+    described = db.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(raw)]).fetchall()
+    names = pq.read_schema(raw).names
+    found = {name: Physical(str(called), str(kind)) for name, (called, kind, *_) in zip(names, described, strict=True)}
+    for field in shape.fields - found.keys():
+        alike = [name for name in found if name.casefold() == field.casefold() and name not in shape.fields]
+        if len(alike) == 1:
+            found[field] = found.pop(alike[0])
+    if "_id" not in found and shape.id_slug in found:
+        found["_id"] = found[shape.id_slug]
+    if "_id" not in found:
+        raise UnusableExport("without a key")
+    return found
 
 
 SQL: dict[Type, str] = {
@@ -46,65 +96,119 @@ SQL: dict[Type, str] = {
 """How each of our types is called in DuckDB, which reads the exports."""
 
 
-def _cell(column: Column, physical: str | None) -> str:
+def _cell(column: Column, physical: Physical | None) -> str:
     if physical is None or column.pii == "null":
         return f"NULL::{SQL[column.type]}"
     if column.pii == "hash":
-        return f"sha256((SELECT salt FROM pseudonym) || {_name(column.field)}::VARCHAR)"  # noqa: S608 - our own table
-    return _cast(column, physical)
+        return f"sha256((SELECT salt FROM pseudonym) || {_as_text(physical)})"  # noqa: S608 - our own table
+    return CASTS[column.type](physical)
 
 
-def _cast(column: Column, physical: str) -> str:
-    name = _name(column.field)
-    match column.type:
-        case "text" | "json" if physical == "VARCHAR" and column.type == "text":
-            return name
-        case "json" if physical == "VARCHAR":
-            # Warehouses export nested values as JSON text; a plain string in such a column becomes JSON here.
-            return f"CASE WHEN json_valid({name}) THEN {name} ELSE to_json({name})::VARCHAR END"
-        case "json":
-            return f"to_json({name})::VARCHAR"
-        case "text":
-            return f"{name}::VARCHAR"
-        case "timestamp" if (physical.startswith("TIMESTAMP") and "TIME ZONE" not in physical) or physical == "DATE":
-            return f"({name}::TIMESTAMP AT TIME ZONE 'UTC')"
-        case "boolean" if physical not in {"BOOLEAN", "VARCHAR"}:
-            # A number is no boolean: DuckDB would make TRUE of 7.
-            return "NULL::BOOLEAN"
-        case "integer" if _numeric(physical):
-            return f"CASE WHEN {name} = floor({name}) THEN TRY_CAST({name} AS BIGINT) END"
-        case _:
-            return f"TRY_CAST({name} AS {SQL[column.type]})"
+def _as_text(physical: Physical) -> str:
+    name = _name(physical.name)
+    if physical.type == "DATE":
+        return f"strftime({name}, '%Y-%m-%d')"
+    if physical.is_time:
+        return f"strftime({_as_time(physical)} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%gZ')"
+    if physical.type in {"VARCHAR", "BOOLEAN", "UUID", "JSON"} or physical.is_number:
+        return f"{name}::VARCHAR"
+    return "NULL::VARCHAR"
 
 
-def _extra(shape: Shape, physical: dict[str, str]) -> str:
-    parts = [_kept(f, f"{_name(f)} IS NOT NULL") for f in physical if f not in shape.fields]
+def _as_json(physical: Physical) -> str:
+    name = _name(physical.name)
+    if physical.type == "VARCHAR":
+        # Warehouses export nested values as JSON text; a plain string in such a column becomes JSON here.
+        return f"CASE WHEN {_is_json(name)} THEN {name} ELSE to_json({name})::VARCHAR END"
+    if physical.is_time:
+        return f"to_json({_as_text(physical)})::VARCHAR"
+    written = f"to_json({name})::VARCHAR"
+    if "DOUBLE" in physical.type or "FLOAT" in physical.type:
+        # Infinities and what is no number are no JSON.
+        return f"CASE WHEN {_is_json(written)} THEN {written} ELSE to_json({written})::VARCHAR END"
+    return written
+
+
+def _is_json(text: str) -> str:
+    # DuckDB also takes NaN and Infinity for JSON, which nobody else does.
+    return f"(json_valid({text}) AND NOT regexp_full_match({text}, '(?i)\\s*[-+]?(nan|inf|infinity)\\s*'))"
+
+
+def _as_time(physical: Physical) -> str:
+    name = _name(physical.name)
+    if physical.type == "TIMESTAMP WITH TIME ZONE":
+        return name
+    if physical.is_time:
+        return f"({name}::TIMESTAMP AT TIME ZONE 'UTC')"
+    if physical.type == "VARCHAR":
+        return f"CASE WHEN isfinite(TRY_CAST({name} AS TIMESTAMPTZ)) THEN TRY_CAST({name} AS TIMESTAMPTZ) END"
+    return "NULL::TIMESTAMPTZ"
+
+
+def _as_integer(physical: Physical) -> str:
+    name = _name(physical.name)
+    return (
+        f"CASE WHEN {name} = floor({name}) THEN TRY_CAST({name} AS BIGINT) END"
+        if physical.is_number
+        else "NULL::BIGINT"
+    )
+
+
+def _as_decimal(physical: Physical) -> str:
+    name, kind = _name(physical.name), SQL["decimal"]
+    if physical.type == "VARCHAR":
+        return f"CASE WHEN regexp_full_match({name}, '[-+]?[0-9]+([.][0-9]+)?') THEN TRY_CAST({name} AS {kind}) END"
+    return f"TRY_CAST({name} AS {kind})" if physical.is_number else f"NULL::{kind}"
+
+
+def _as_number(physical: Physical) -> str:
+    return f"TRY_CAST({_name(physical.name)} AS DOUBLE)" if physical.is_number else "NULL::DOUBLE"
+
+
+def _as_boolean(physical: Physical) -> str:
+    # DuckDB would make TRUE of 7 and of 'yes'.
+    return _name(physical.name) if physical.type == "BOOLEAN" else "NULL::BOOLEAN"
+
+
+CASTS = {
+    "text": _as_text,
+    "json": _as_json,
+    "timestamp": _as_time,
+    "integer": _as_integer,
+    "decimal": _as_decimal,
+    "number": _as_number,
+    "boolean": _as_boolean,
+}
+
+
+def _extra(shape: Shape, found: dict[str, Physical]) -> str:
+    """Write the SQL of what is kept beside the cells: unknown columns, and values that did not fit."""
+    parts = [_kept(field, physical, "TRUE") for field, physical in found.items() if field not in shape.fields]
     for column in shape.columns:
-        kind = physical.get(column.field)
-        if (
-            kind is None
-            or column.pii
-            or column.type in {"text", "json"}
-            or kind == SQL[column.type]
-            or "TIMESTAMP" in kind
-        ):
+        physical = found.get(column.field)
+        if physical is None or column.pii or column.type == "json" or physical.type == SQL[column.type]:
             continue
-        name, cast = _name(column.field), _cast(column, kind)
-        lossy = f"({cast})::{kind} IS DISTINCT FROM {name}" if _numeric(kind) else f"({cast}) IS NULL"
-        # An unset native date reads back as {}: that is a null, not a value to keep.
-        blank = f" AND {name} <> '{{}}'" if column.type == "timestamp" and kind == "VARCHAR" else ""
-        parts.append(_kept(column.field, f"{name} IS NOT NULL AND {lossy}{blank}"))
+        cast, name = CASTS[column.type](physical), _name(physical.name)
+        lost = f"({cast}) IS NULL"
+        if physical.is_number and column.type != "text":
+            lost = f"TRY_CAST(({cast}) AS {physical.type}) IS DISTINCT FROM {name}"
+        if column.type == "timestamp" and physical.type == "VARCHAR":
+            # An unset native date reads back as {}: that is a null, not a value to keep.
+            lost += f" AND {name} <> '{{}}'"
+        parts.append(_kept(column.field, physical, lost))
     if not parts:
         return "NULL::VARCHAR"
     return f"NULLIF('{{' || concat_ws(',', {', '.join(parts)}) || '}}', '{{}}')"
 
 
-def _numeric(physical: str) -> bool:
-    return physical in {"BIGINT", "HUGEINT", "INTEGER", "DOUBLE", "FLOAT"} or physical.startswith("DECIMAL")
+def _kept(field: str, physical: Physical, when: str) -> str:
+    there = f"{_name(physical.name)} IS NOT NULL AND {when}"
+    return f"CASE WHEN {there} THEN to_json({_text(field)})::VARCHAR || ':' || {_as_json(_plain(physical))} END"
 
 
-def _kept(field: str, when: str) -> str:
-    return f"CASE WHEN {when} THEN to_json({_text(field)})::VARCHAR || ':' || to_json({_name(field)})::VARCHAR END"
+def _plain(physical: Physical) -> Physical:
+    """Have text written as JSON text, whatever it holds."""
+    return Physical(physical.name, "TEXT") if physical.type == "VARCHAR" else physical
 
 
 def _name(name: str) -> str:

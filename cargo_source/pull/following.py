@@ -41,7 +41,8 @@ def _open(session: Session, entity: Entity, how: Follow) -> dict[tuple[Any, Any]
         return {}
     cursor = entity.reading.cursor if isinstance(entity.reading, Window) else how.by
     names = [entity.name_of(field) for field in (how.by, entity.key_fields[0], cursor)]
-    where = f"{entity.name_of(how.status)} NOT IN ({quoted(how.final)})"
+    # A status that nobody knows may be final: a row that has ended is not followed for ever.
+    where = f"{entity.name_of(how.status)} NOT IN ({quoted(how.final)}) AND {entity.name_of(how.ended)} IS NULL"
     found: dict[tuple[Any, Any], Any] = {}
     for by, own, started in session.destination.select(entity.table, names, where):
         known = found.get((by, own))

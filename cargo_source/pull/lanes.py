@@ -7,7 +7,7 @@ from typing import Any
 
 from cargo_source.api import CargoClient
 from cargo_source.errors import IncompleteRead, LinkExpired, NotFound, PermissionDenied, UnexpectedShape
-from cargo_source.pull.conform import conform
+from cargo_source.pull.conform import UnusableExport, conform
 from cargo_source.pull.session import Refused, Session
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.spool import Sheet
@@ -26,10 +26,6 @@ expired one brought already does no harm."""
 
 EXPORT = "export"
 PAGES = "pages"
-
-
-class NotParquet(Exception):
-    """An export came in another format than the one that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ def _bring(session: Session, link: str, shape: Shape, sheet: Sheet) -> None:
         if kind == "parquet":
             sheet.add_chunk(conform(raw, session.spool.new_file(), shape, session.run_id, session.pseudonym))
         elif kind != "empty":
-            raise NotParquet(kind)
+            raise UnusableExport(f"as {kind}")
     finally:
         raw.unlink(missing_ok=True)
 

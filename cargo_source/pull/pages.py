@@ -11,8 +11,8 @@ from typing import Any
 from cargo_source.errors import IncompleteRead
 
 Row = dict[str, Any]
-PASSES = 3
-"""How often a counted list is read again for the rows that moved between its pages, before giving up."""
+PASSES = 5
+"""How often a list is read for the rows that move between its pages."""
 
 
 @dataclass(frozen=True)
@@ -30,36 +30,48 @@ Many = Callable[[Callable[[int], Page], Sequence[int]], Iterator[Page]]
 """Runs a function over offsets, several at once, and gives the answers in order."""
 
 
-def read_list(fetch: Fetch, size: int, key: Callable[[Row], object], many: Many, *, what: str) -> Iterator[list[Row]]:
-    """Give all rows, page by page, each key once. Raises IncompleteRead when a count stays out of reach."""
+def read_list(
+    fetch: Fetch, size: int, key: Callable[[Row], object], many: Many, *, what: str, confirm: bool = False
+) -> Iterator[list[Row]]:
+    """Give all rows, page by page, each key once.
+
+    A pass over the list is believed when it held still: where the server counts, the count stayed the same and as
+    many rows came in that pass; where it does not, no row came twice. Else another pass is made. ``confirm`` asks a
+    second time whether an uncounted list is at its end. Raises IncompleteRead when a count stays out of reach.
+    """
     seen: set[object] = set()
+    counts: set[int] = set()
     for _ in range(PASSES):
-        expected: int | None = None
-        for page in _pass(fetch, size, many):
-            expected = page.count if page.count is not None else expected
-            fresh = []
-            for row in page.rows:
-                identity = key(row)
-                if identity not in seen:
-                    seen.add(identity)
-                    fresh.append(row)
+        counts.clear()
+        keys: set[object] = set()
+        rows = 0
+        for page in _pass(fetch, size, many, confirm=confirm):
+            if page.count is not None:
+                counts.add(page.count)
+            identities = [key(row) for row in page.rows]
+            rows += len(identities)
+            keys.update(identities)
+            fresh = {identity: row for identity, row in zip(identities, page.rows, strict=True) if identity not in seen}
+            seen.update(fresh)
             if fresh:
-                yield fresh
-        if expected is None or len(seen) >= expected:
+                yield list(fresh.values())
+        if len(keys) in counts if len(counts) == 1 else not counts and rows == len(keys):
             return
-    raise IncompleteRead(
-        f"{what}: the server counts {expected} rows and gave {len(seen)}", expected=expected, got=len(seen)
-    )
+    expected = max(counts, default=0)
+    if len(seen) < expected:
+        raise IncompleteRead(
+            f"{what}: the server counts {expected} rows and gave {len(seen)}", expected=expected, got=len(seen)
+        )
 
 
-def _pass(fetch: Fetch, size: int, many: Many) -> Iterator[Page]:
+def _pass(fetch: Fetch, size: int, many: Many, *, confirm: bool) -> Iterator[Page]:
     first = fetch(0, size)
     yield first
     offset = len(first.rows)
-    if not offset:
-        return
-    step = offset
-    if first.count is not None and first.count > offset:
+    if first.count is not None:
+        confirm = False
+    if offset and first.count is not None and first.count > offset:
+        step = offset
 
         def filled(start: int) -> Page:
             return _fill(fetch, start, step)
@@ -67,9 +79,13 @@ def _pass(fetch: Fetch, size: int, many: Many) -> Iterator[Page]:
         starts = range(offset, first.count, step)
         yield from many(filled, starts)
         offset += step * len(starts)
-    while (page := fetch(offset, size)).rows:
+    # Without rows, one answer is enough to know that there are none, unless it has to be confirmed.
+    left = int(bool(offset)) + confirm
+    while left:
+        page = fetch(offset, size)
         yield page
         offset += len(page.rows)
+        left = left - 1 if not page.rows else 1 + confirm
 
 
 def _fill(fetch: Fetch, start: int, want: int) -> Page:

@@ -8,6 +8,9 @@ from typing import Any
 from dlt.common.destination.exceptions import DestinationUndefinedEntity, SqlClientNotAvailable
 from dlt.pipeline.pipeline import Pipeline
 
+SCHEMA = "cargo"
+"""The schema of this source; a pipeline may have loaded others."""
+
 log = logging.getLogger("cargo_source")
 
 
@@ -43,7 +46,9 @@ class PipelineDestination:
         """Find which of the tables that this pipeline has ever made are there, in one question."""
         if not self._pipeline.schema_names:
             return frozenset()
-        known = list(self._pipeline.default_schema.tables)
+        if SCHEMA not in self._pipeline.schema_names:
+            return frozenset()
+        known = list(self._pipeline.schemas[SCHEMA].tables)
         with self._pipeline.destination_client() as client:
             look = getattr(client, "get_storage_tables", None)
             if look is None:

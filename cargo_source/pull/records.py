@@ -9,8 +9,9 @@ from typing import Any
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import SWEEP_HOURS
 from cargo_source.errors import BadSettings, CargoError, NotFound, PermissionDenied, RequestRefused, suggest
+from cargo_source.pull.conform import UnusableExport
 from cargo_source.pull.digest import digest_of
-from cargo_source.pull.lanes import Landing, NotParquet, export_rows, page_rows
+from cargo_source.pull.lanes import Landing, export_rows, page_rows
 from cargo_source.pull.pages import Row
 from cargo_source.pull.reading import read_entity
 from cargo_source.pull.session import Session
@@ -161,7 +162,7 @@ def _by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Shee
     if session.can_export and shape.stored:
         try:
             return export_rows(session, shape, since, sheet)
-        except (PermissionDenied, NotFound, RequestRefused, NotParquet) as error:
+        except (PermissionDenied, NotFound, RequestRefused, UnusableExport) as error:
             # Without the permission or without a warehouse no other model can be exported either.
             session.can_export = not (
                 isinstance(error, PermissionDenied) or getattr(error, "reason", None) == "clientNotFound"
@@ -173,4 +174,4 @@ def _by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Shee
 def _why(error: Exception) -> str:
     if isinstance(error, CargoError):
         return str(error.reason or error.status or type(error).__name__)
-    return f"it came as {error}"
+    return f"it came {error}"

@@ -256,6 +256,10 @@ class Session:
         """Say whether a table, or the rows of any model for ``records``, were synced before."""
         return bool(self._before.get("resources", {}).get(name))
 
+    def had_rows(self, entity: Entity) -> bool:
+        """Say whether a whole list had rows when it was last read."""
+        return bool(str(self.table_state(entity.table).get("digest") or "").strip("."))
+
     def keep_state(self, table: str, **values: Any) -> None:
         """Keep cursors of ``table`` for the next sync; they take effect only if the load does."""
         # dlt forgets what lies under a resource's name when that resource is refreshed.
@@ -346,6 +350,9 @@ class Session:
         }
         if not call.page:
             rows = self._ask(call, path, sent).take(call.envelope)
+            if not rows and self.had_rows(entity):
+                # A list that was not empty is not believed to be so at its first word.
+                rows = self._ask(call, path, sent).take(call.envelope)
             # An object under a singular key is a list of one.
             yield rows if isinstance(rows, list) else [rows]
             return
@@ -355,7 +362,8 @@ class Session:
             count = reply.json().get("count") if call.counted else None
             return Page(reply.take(call.envelope), count if isinstance(count, int) else None)
 
-        yield from read_list(fetch, call.page, key_of(entity), self.many if parallel else map, what=entity.table)
+        many = self.many if parallel else map
+        yield from read_list(fetch, call.page, key_of(entity), many, what=entity.table, confirm=parent is None)
 
     def _ask(self, call: Call, path: str, params: Mapping[str, Any]) -> Reply:
         if path in self._instead and call.instead:

@@ -110,7 +110,7 @@ def _needed(entity: Entity) -> frozenset[str]:
     """Name the columns that a later sync reads in the destination, and the key."""
     names = set(entity.key)
     if entity.follow:
-        names |= {entity.name_of(entity.follow.status), entity.name_of(entity.follow.by)}
+        names |= {entity.name_of(field) for field in (entity.follow.status, entity.follow.by, entity.follow.ended)}
         if isinstance(entity.reading, Window):
             names.add(entity.name_of(entity.reading.cursor))
     if entity.table == "runs":

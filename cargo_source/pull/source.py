@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,8 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     Message parts, record titles, memories and texts of queries land with ``include_personal``. ``columns`` names those
     to keep, by table; ``exclude`` leaves out what its patterns name (``default__contacts.phone``, ``*.notes``,
     ``email``); ``pii`` maps such patterns to ``hash`` or ``null``. Names are those of the destination.
-    ``since`` is where the first sync starts (default: the workspace's creation), ``lookback``
+    ``since`` is where the first sync starts (UTC unless it
+    has a zone; default: the workspace's creation), ``lookback``
     how far later ones reach back for rows that arrive late. ``query_lane`` lets runs and spans come by SQL where that
     is cheaper. ``strict`` makes every skipped entity a failure.
 
@@ -77,7 +78,7 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     options = Options(
         include_personal=include_personal,
         lookback=lookback,
-        since=since,
+        since=since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since,
         models=tuple(models) if models is not None else None,
         named=frozenset(only or ()) | (frozenset({RECORDS}) if models else frozenset()),
         strict=strict,

@@ -14,7 +14,10 @@ _SECOND = timedelta(seconds=1)
 def parse_time(text: str) -> datetime:
     """Read an ISO 8601 time, aware; one without a zone is taken as UTC. Raises ValueError on anything else."""
     moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("a time before the year 1 or after the year 9999") from None
 
 
 def format_time(moment: datetime) -> str:

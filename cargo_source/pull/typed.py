@@ -7,7 +7,7 @@ A value that does not fit its column, and a field that the catalogue does not kn
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
@@ -42,6 +42,8 @@ ARROW: dict[Type, pa.DataType] = {
     "json": pa.string(),
 }
 
+_WIDE = Context(prec=38)
+"""As many digits as a decimal column has; more do not fit."""
 _EXACT = 2**53
 """Integers up to this size survive in a double."""
 
@@ -148,6 +150,9 @@ def _extra(fields: dict[str, Any]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
+    if isinstance(value, bool | int | float):
+        # As an export writes it: nothing is lost.
+        return str(value).lower() if isinstance(value, bool) else str(value)
     raise Misfit
 
 
@@ -163,20 +168,26 @@ def _number(value: Any) -> float:
     if isinstance(value, float):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) <= _EXACT or int(float(value)) == value:
-            return float(value)
-        raise Misfit(float(value))
+        try:
+            nearest = float(value)
+        except OverflowError:
+            raise Misfit from None
+        if abs(value) <= _EXACT or int(nearest) == value:
+            return nearest
+        raise Misfit(nearest)
     raise Misfit
 
 
 def _decimal(value: Any) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or "_" in str(value):
         raise Misfit
     try:
         exact = Decimal(str(value))
-        rounded = exact.quantize(Decimal("1e-9"))
+        rounded = exact.quantize(Decimal("1e-9"), context=_WIDE)
     except InvalidOperation:
         raise Misfit from None
+    if not rounded.is_finite():
+        raise Misfit
     if rounded != exact:
         raise Misfit(rounded)
     return rounded

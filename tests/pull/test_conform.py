@@ -1,17 +1,19 @@
 """An export's parquet file, whatever types the warehouse chose, comes into the table's schema with nothing lost."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from cargo_source.catalog.columns import Column
-from cargo_source.pull.conform import conform
+from cargo_source.pull.conform import UnusableExport, conform
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
-from cargo_source.pull.typed import EXTRA, arrow_schema
+from cargo_source.pull.typed import EXTRA, arrow_schema, arrow_table
 
 COLUMNS = (
     Column("_id", "_id", "text", "id", required=True),
@@ -93,3 +95,68 @@ def test_plain_text_in_a_nested_column_becomes_json(tmp_path):
     """A column of any type may hold plain text; the table's cell is JSON all the same."""
     (row,) = exported(tmp_path, "SELECT 'a' AS _id, 'plain \"text\"' AS tags")
     assert json.loads(row["tags"]) == 'plain "text"'
+
+
+VALUES = [
+    ("12::INTEGER", 12),
+    ("(2::BIGINT ** 53)::BIGINT + 1", 2**53 + 1),
+    ("9223372036854775807::BIGINT", 2**63 - 1),
+    ("1.5::DOUBLE", 1.5),
+    ("12.34::DECIMAL(18, 2)", 12.34),
+    ("true", True),
+    ("'12'", "12"),
+    ("'1_000'", "1_000"),
+    ("'yes'", "yes"),
+    ("'infinity'", "infinity"),
+    ("'2026-03-02T09:00:00.123Z'", "2026-03-02T09:00:00.123Z"),
+    ("TIMESTAMPTZ '2026-03-02 09:00:00.123+00'", "2026-03-02T09:00:00.123Z"),
+    ("DATE '2026-03-02'", "2026-03-02"),
+    ("[1, 2]", [1, 2]),
+    ("{'a': 1}", {"a": 1}),
+]
+KINDS = ("text", "integer", "decimal", "number", "boolean", "timestamp", "json")
+# Text that is JSON in a column of JSON: warehouses write nested values so, and nothing tells them apart.
+SAME = [(kind, physical, value) for physical, value in VALUES for kind in KINDS if (kind, value) != ("json", "12")]
+
+
+@pytest.mark.parametrize(("kind", "physical", "value"), SAME)
+def test_an_export_and_a_page_give_the_same_cell(tmp_path, kind, physical, value):
+    """Whatever the declared and the physical type: one cell, one extra, in both lanes."""
+    columns = (Column("_id", "_id", "text", "id", required=True), Column("v", "v", kind, "value"))
+    raw, target = tmp_path / "raw.parquet", tmp_path / "out.parquet"
+    with duckdb.connect() as db:
+        db.execute(f"COPY (SELECT 'a' AS _id, {physical} AS v) TO '{raw}' (FORMAT parquet)")
+    conform(raw, target, replace(SHAPE, columns=columns), "run", Pseudonym("salt"))
+    (exported,) = pq.read_table(target).to_pylist()
+    (paged,) = arrow_table([{"_id": "a", "v": value}], columns, known=frozenset({"_id", "v"}), run_id="run").to_pylist()
+    cells = [opened(row["v"], kind) for row in (exported, paged)]
+    assert cells[0] == cells[1]
+    assert (exported[EXTRA] is None) == (paged[EXTRA] is None)
+
+
+def opened(cell, kind):
+    return json.loads(cell) if kind == "json" and cell is not None else cell
+
+
+def test_names_that_differ_in_case_only_keep_their_own_values(tmp_path):
+    """DuckDB takes them for one name; the file does not."""
+    columns = (*COLUMNS[:2], Column("name_big", "NAME", "text", "another name"))
+    pq.write_table(pa.table({"_id": ["a"], "NAME": ["big"], "name": ["small"]}), tmp_path / "raw.parquet")
+    chunk = conform(
+        tmp_path / "raw.parquet", tmp_path / "o'ut.parquet", replace(SHAPE, columns=columns), "run", Pseudonym("")
+    )
+    (row,) = pq.read_table(chunk.path).to_pylist()
+    assert (row["name"], row["name_big"], row[EXTRA]) == ("small", "big", None)
+
+
+def test_names_in_capitals_are_found(tmp_path):
+    """Some warehouses write every name in capitals."""
+    (row,) = exported(tmp_path, "SELECT 'a' AS \"_ID\", 'Ada' AS \"NAME\"")
+    assert (row["_id"], row["name"], row[EXTRA]) == ("a", "Ada", None)
+
+
+@pytest.mark.parametrize("select", ["SELECT 'Ada' AS name", "SELECT unnest(['a', NULL]) AS _id"], ids=["none", "null"])
+def test_an_export_without_keys_cannot_be_used(tmp_path, select):
+    """Rows without a key would all become one."""
+    with pytest.raises(UnusableExport, match="key"):
+        exported(tmp_path, select)

@@ -62,3 +62,39 @@ def test_an_empty_list_costs_one_request():
 
     assert read(fetch) == []
     assert calls == [0]
+
+
+def test_rows_that_leave_while_others_slip_are_noticed():
+    """Five rows leave the list after the first page; five others slip over its edge: a shrunken count tells."""
+    calls = []
+
+    def fetch(offset, limit):
+        calls.append(offset)
+        rows = rows_of(250) if len(calls) == 1 else rows_of(250)[5:]
+        return Page(rows[offset : offset + limit], len(rows))
+
+    assert len(read(fetch)) == 250
+
+
+def test_a_repeated_page_of_an_uncounted_list_is_noticed():
+    """A page that comes twice in place of the next one makes another pass."""
+    calls = []
+
+    def fetch(offset, limit):
+        calls.append(offset)
+        start = 0 if len(calls) == 2 else offset
+        return Page(rows_of(250)[start : start + limit])
+
+    assert len(read(fetch)) == 250
+
+
+@given(st.integers(0, 3))
+def test_an_empty_page_is_confirmed_where_nothing_else_tells(page):
+    """One empty answer in the middle of an uncounted list does not end it."""
+    calls = []
+
+    def fetch(offset, limit):
+        calls.append(offset)
+        return Page([]) if len(calls) == page + 1 else Page(rows_of(250)[offset : offset + limit])
+
+    assert len([row for rows in read_list(fetch, 100, key, map, what="things", confirm=True) for row in rows]) == 250
