@@ -44,7 +44,7 @@ class Known:
         """The objects of an entity by a field, such as the uuid of their parent."""
         groups = defaultdict(list)
         for row in self.rows(entity):
-            groups[row[field]].append(row)
+            groups[row.get(field)].append(row)
         return groups
 
     def filled_models(self):
