@@ -271,8 +271,8 @@ def usage(known):
     def holds(answers):
         for unit, answer in zip(units, answers, strict=True):
             wanted = [row for row in rows if row["unit"] == unit and row["dimension"] == "none"]
-            found = [(day["date"], item["slug"], item["count"]) for day in answer["metrics"] for item in day["items"]]
-            same_rows(found, [(row["date"], row["slug"], row["count"]) for row in wanted])
+            found = [[day["date"], item["slug"], item["count"]] for day in answer["metrics"] for item in day["items"]]
+            same_rows(found, [[row["date"], row["slug"], row["count"]] for row in wanted])
 
     return [Case([[{"from": "2020-01-01", "to": "2100-01-01", "unit": unit}] for unit in units], holds)]
 
@@ -318,9 +318,9 @@ READS = {
     "segmentation.change.fetch": change_rows,
     "segmentation.change.download": change_export,
     "segmentation.record.fetch": records_by_id,
-    "connection.connector.list": whole("connectors", "connectors"),
+    "connection.connector.list": whole("connectors", "connectors", {}),
     "connection.connector.get": each("connector", "connectors", by_uuid_of),
-    "connection.integration.list": whole("integrations", "integrations"),
+    "connection.integration.list": whole("integrations", "integrations", {}),
     "connection.integration.get": each("integration", "integrations", by_slug),
     "connection.nativeIntegration.get": native_integration,
     "connection.customIntegration.list": whole("customIntegrations", "custom_integrations"),
