@@ -1,14 +1,18 @@
-# Everything that a fresh clone needs is Python (3.11 or newer) with venv, make and git.
+# Everything that a fresh clone needs is Python (3.11 or newer) with venv, make and git; test-all and witness also take
+# node (18 or newer) with npm.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WITNESS := tests/witness
+CLIENT := $(WITNESS)/node_modules/.installed
+PYTEST := $(BIN)/pytest -n 2 --dist loadscope --cov --cov-report=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers unit figures clean
+.PHONY: help demo test test-all lint types layers unit witness needs figures clean
 
 help:  ## Show these commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,7 +22,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## Run the main job on the embedded sandbox: two syncs with a day between them
 	@$(BIN)/cargo-source demo
 
-test: lint types layers unit  ## Pass all checks: lint, types, layers, tests
+test: lint types layers unit  ## Pass all checks that need only Python: lint, types, layers, tests
+
+test-all: needs lint types layers $(STAMP) $(CLIENT)  ## Pass all checks, with the vendor's own client too (node, npm)
+	$(PYTEST) -m ""
 
 lint: $(STAMP)  ## Check style
 	$(BIN)/ruff check .
@@ -31,10 +38,22 @@ layers: $(STAMP)  ## Check that imports point down the layers
 	$(BIN)/lint-imports
 
 unit: $(STAMP)  ## Run the tests with coverage
-	$(BIN)/pytest -n 2 --dist loadscope --cov --cov-report=
+	$(PYTEST)
+
+witness: needs $(STAMP) $(CLIENT)  ## Let the vendor's own client read the sandbox (node, npm)
+	$(BIN)/pytest -m node $(WITNESS)
+
+$(CLIENT): $(WITNESS)/package.json $(WITNESS)/.npmrc | needs
+	cd $(WITNESS) && npm install >/dev/null
+	@touch $@
+
+needs:
+	@missing=; for each in node npm; do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+	if [ -z "$$missing" ]; then node -e 'process.exit(+(parseInt(process.versions.node) < 18))' || missing=" node 18"; fi; \
+	if [ -n "$$missing" ]; then echo "This machine lacks:$$missing. \`make test\` needs only Python." >&2; exit 2; fi
 
 figures: $(STAMP)  ## Measure requests, seconds and memory of a first and a second sync
 	$(BIN)/python benchmarks/figures.py
 
 clean:  ## Remove what these commands made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(WITNESS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*

@@ -79,9 +79,11 @@ def test_runs_are_listed_per_workflow_with_their_executions(box, api):
     assert any(run["executions"] for run in truth)
 
 
-def test_one_run_comes_with_the_context_of_its_nodes(box, api):
-    """Only runs/{uuid} gives per-node data, by node slug."""
-    run = next(run for run in box.truth("runs") if any(each["status"] == "success" for each in run["executions"]))
+@pytest.mark.parametrize("kind", ["native", "connector", "tool", "agent"])
+def test_one_run_comes_with_the_context_of_its_nodes(box, api, kind):
+    """Only runs/{uuid} gives per-node data, by node slug, whatever kinds of nodes the run has."""
+    ended = ((run, each) for run in box.truth("runs") for each in run["executions"] if each["status"] == "success")
+    run = next(run for run, execution in ended if execution["nodeKind"] == kind)
     answer = api.get(f"/orchestration/runs/{run['uuid']}").json()
     assert answer["run"] == run
     done = {each["nodeSlug"] for each in run["executions"] if each["status"] != "pending"}

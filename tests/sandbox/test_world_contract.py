@@ -134,13 +134,18 @@ def test_secrets_are_easy_to_recognise():
     encrypted = [v for c in configs for v in c.values() if isinstance(v, dict) and v.get("type") == "encryption"]
     forms = [t["publicForm"]["spam"]["captchaSecret"] for t in tables["tools"].values() if t["publicForm"]]
     tokens = [
-        client["authentication"]["token"]
+        client["authentication"]["accessToken"]
         for entity in ("agent_releases", "messages")
         for row in tables[entity].values()
         for client in row.get("mcpClients", [])
         if client.get("authentication")
     ]
-    found = [*(value["value"] for value in encrypted), *forms, *tokens, world.user["webExtensionData"]["token"]]
+    found = [
+        *(value["value"] for value in encrypted),
+        *forms,
+        *tokens,
+        world.user["webExtensionData"]["linkedin"]["li_at"],
+    ]
     assert all(secret.startswith("sandbox-secret-") for secret in found)
     assert min(len(encrypted), len(forms), len(tokens)) >= 3
     assert any(

@@ -71,7 +71,7 @@ def _run_with_context(call: Call) -> Answer:
         for each in run["executions"]
         if each["status"] != "pending"
     }
-    configs = {each["nodeSlug"]: {"actionSlug": each["nodeActionSlug"]} for each in run["executions"]}
+    configs = {each["nodeSlug"]: {"actionSlug": each.get("nodeActionSlug")} for each in run["executions"]}
     return Answer({"run": run, "runContext": context, "runComputedConfigs": configs})
 
 

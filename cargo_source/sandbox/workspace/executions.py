@@ -13,7 +13,6 @@ def execution_of(node: Wire, following: str | None) -> Wire:
         "nodeIntegrationSlug": node.get("integrationSlug"),
         "nodeToolUuid": node.get("toolUuid"),
         "nodeAgentUuid": node.get("agentUuid"),
-        "nodeWaitUntilFinished": node.get("waitUntilFinished"),
     }
     integration = node.get("integrationSlug")
     return {
@@ -22,6 +21,7 @@ def execution_of(node: Wire, following: str | None) -> Wire:
         "nodeKind": node["kind"],
         **{key: value for key, value in calls.items() if value is not None},
         "nodeReleaseUuid": node.get("releaseUuid"),
+        "nodeWaitUntilFinished": node.get("waitUntilFinished", False),
         "nodeBatchUuid": None,
         "nodeRunUuid": None,
         "nodeMessageUuid": None,

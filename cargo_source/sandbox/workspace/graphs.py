@@ -151,7 +151,7 @@ def _called(team: Team, step: Step, refers: dict[str, str]) -> Wire:
                 "connectorUuid": team.connectors[step.integration],
             }
         case "tool":
-            return {"toolUuid": refers["tool"], "waitUntilFinished": True}
+            return {"toolUuid": refers["tool"], "templateSlug": "assign-v2", "waitUntilFinished": True}
         case "agent":
             return {"agentUuid": refers["agent"], "releaseUuid": refers["release"], "waitUntilFinished": False}
-    return {"actionSlug": step.action} | ({"templateSlug": "upsert-v2"} if step.action == "modelUpsert" else {})
+    return {"actionSlug": step.action}

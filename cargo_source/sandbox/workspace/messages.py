@@ -32,6 +32,7 @@ _NULLABLE = (
     "errorMessage", "systemPrompt", "withReasoning", "temperature", "maxSteps", "integrationSlug", "connectorUuid",
     "languageModelSlug", "usage", "output", "evaluation", "meta", "temporalWorkflowId", "finishedAt", "deletedAt",
 )  # fmt: skip
+_LISTS = ("actions", "resources", "capabilities", "mcpClients", "suggestedActions")
 _SETTINGS = (
     "actions", "resources", "capabilities", "mcpClients", "systemPrompt", "withReasoning", "temperature", "maxSteps",
     "integrationSlug", "connectorUuid", "languageModelSlug", "output",
@@ -46,7 +47,10 @@ def text_part(text: str) -> Wire:
 def blank(chat: Wire, kind: str, uuid: str, moment: int) -> Wire:
     """Return a message that has just been added to a chat."""
     now = iso(moment)
-    return dict.fromkeys(_NULLABLE) | {
+    return {
+        **dict.fromkeys(_NULLABLE),
+        **{key: [] for key in _LISTS},
+        "evaluatedTools": {},
         "uuid": uuid,
         "workspaceUuid": chat["workspaceUuid"],
         "agentUuid": chat["agentUuid"],
@@ -83,7 +87,7 @@ def succeed(answer: Wire, evaluator: Wire | None, stream: Stream) -> None:
         suggested = {"text": "Send it", "actions": [{"slug": "find_email"}]}
         answer |= {"suggestedActions": [suggested, {"text": "Stop"}], "meta": {"sources": 3, "lang": "fr"}}
     if stream.chance(0.2):
-        answer["evaluatedTools"] = {"find_email": {"approved": True}}
+        answer["evaluatedTools"] = {"web_search": {"kind": "capability", "name": "Web search", "slug": "webSearch"}}
 
 
 def usage_of(answer: Wire, connectors: dict[str, str], stream: Stream) -> Wire:

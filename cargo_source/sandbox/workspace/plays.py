@@ -87,7 +87,8 @@ def _schedule(team: Team, place: int) -> Wire | None:
     kind = _SCHEDULE_TYPES[place % len(_SCHEDULE_TYPES)]
     details: dict[str, Wire] = {
         "cron": {"cron": "0 * * * *", "temporalScheduleWorkflowId": f"play-schedule-{place}"},
-        "dbt": {"jobId": "70403104", "meta": {"projectId": 1}},
+        "dbt": {"jobId": "70403104"},
+        "watch": {"temporalScheduleWorkflowId": f"play-watch-{place}", "meta": {"seen": 3}},
         "dependency": {"playUuid": play_uuid(team.seed, 0)},
     }
     return {"type": kind} | details.get(kind, {}) if kind else None
@@ -107,10 +108,12 @@ def _alerts(team: Team) -> list[Wire]:
         slack,
         {
             "kind": "tool",
+            "config": {},
+            "templateSlug": "alert-v2",
             "toolUuid": tool_uuid(team.seed, 10),
             "waitUntilFinished": False,
             "retry": {"maximumAttempts": 2},
         },
-        {"kind": "agent", "agentUuid": agent, "releaseUuid": uuid_for(agent, "any")},
-        {"kind": "native", "actionSlug": "modelUpsert", "templateSlug": "upsert-v2"},
+        {"kind": "agent", "config": {}, "agentUuid": agent, "releaseUuid": uuid_for(agent, "any")},
+        {"kind": "native", "config": {}, "actionSlug": "modelUpsert"},
     ]

@@ -14,6 +14,13 @@ _CAPABILITIES = (
     "sandbox", "context", "app", "code", "document", "webSearch", "fileSearch", "documentationSearch",
     "codeInterpreter", "memory", "suggestedActions",
 )  # fmt: skip
+_LIMITS: dict[str, Wire] = {
+    "sandbox": {"scope": "chat"},
+    "context": {"isReadOnly": True},
+    "app": {"canPromote": False},
+    "code": {"defaultBranch": "main"},
+}
+"""Settings of the capabilities that have some of their own; the others take anything."""
 _SCHEMA = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
 _BIG = {"kind": "number", "columnSlug": "employeesCount", "operator": "greaterThan", "value": 100}
 _ONLY_BIG = {"conjonction": "and", "groups": [{"conjonction": "and", "conditions": [_BIG]}]}
@@ -72,7 +79,10 @@ class Releases:
         return {
             "actions": [self._action(place, kind) for kind in ("tool", "connector", "agent")[: 1 + number % 3]],
             "resources": self._resources(place)[: 1 + place % 2] if number % 4 else [],
-            "capabilities": [{"slug": "memory"}, {"slug": capability, "config": {"maxUses": 5}}],
+            "capabilities": [
+                {"slug": "memory", "config": {}},
+                {"slug": capability, "config": _LIMITS.get(capability, {"maxUses": 5})},
+            ],
             "suggestedActions": [
                 {"text": "Research this account", "actions": [{"slug": "find_email"}]},
                 {"text": "Stop"},
@@ -113,7 +123,7 @@ class Releases:
             "toolUuid": self._tools[place % len(self._tools)] if kind == "tool" else None,
             "agentUuid": self._agents[(place + 1) % 20] if kind == "agent" else None,
             "connectorUuid": self._team.connectors["apollo"] if kind == "connector" else None,
-            "templateSlug": "people" if kind == "connector" else None,
+            "templateSlug": "people" if kind == "agent" else None,
         }
         if kind == "connector":
             return action | {"integrationSlug": "apollo", "actionSlug": "searchPeople"}
@@ -126,6 +136,7 @@ class Releases:
             "name": spec.name,
             "slug": spec.slug,
             "description": "The accounts we sell to" if place % 2 else None,
+            "integrationSlug": "native" if place % 2 else None,
             "modelUuid": model_uuid(self._team.seed, spec),
             "filter": _ONLY_BIG if place % 3 == 0 else None,
             "selectedColumnSlugs": [spec.id] if place % 2 else None,
@@ -138,16 +149,16 @@ class Releases:
             "kind": "file",
             "slug": "playbook",
             "prompt": "Use for objections",
-            "integrationSlug": "native",
             "items": [file, folder],
         }
         return [files, model] if place % 4 == 1 else [model, files]
 
     def _mcp_clients(self, number: int) -> list[Wire]:
         custom: Wire = {
+            "kind": "custom",
             "name": "warehouse",
             "url": "https://mcp.marsh.example/sse",
-            "authentication": {"type": "bearer", "token": self._team.secret()},
+            "authentication": {"issuedAt": iso(self._team.created), "accessToken": self._team.secret()},
             "disabledToolSlugs": ["drop_table"],
         }
         connector: Wire = {
@@ -156,8 +167,9 @@ class Releases:
             "authentication": None,
             "connectorUuid": self._team.connectors["slack"],
             "integrationSlug": "slack",
+            "disabledToolSlugs": [],
         }
-        return [custom | ({"kind": "custom"} if number % 4 else {}), connector][: 1 + number % 2]
+        return [custom, connector][: 1 + number % 2]
 
 
 _RESOURCE: Wire = dict.fromkeys(

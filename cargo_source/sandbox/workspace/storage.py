@@ -20,7 +20,7 @@ _SCHEDULES: tuple[Wire | None, ...] = (
     None,
     {"type": "cron", "cron": "0 */6 * * *", "temporalScheduleWorkflowId": "schedule-6h"},
     {"type": "dbt", "jobId": "70403103"},
-    {"type": "cron", "cron": "7 0 * * *"},
+    {"type": "cron", "cron": "7 0 * * *", "temporalScheduleWorkflowId": "schedule-daily"},
 )
 _UNIFICATIONS: dict[str, Wire] = {
     "hubspot.companies": {"source": "integration"},
@@ -33,7 +33,7 @@ _UNIFICATIONS: dict[str, Wire] = {
     },
     "segment.tracks": {
         "source": "custom", "type": "contactEvent", "uniqueColumns": [{"slug": "userId", "reference": "id"}],
-        "timeColumnSlug": "timestamp", "parent": {"type": "contact"},
+        "timeColumnSlug": "timestamp", "parent": {"kind": "reference", "columnSlug": "userId", "reference": "id"},
     },
     "snowflake.usage_daily": {
         "source": "custom", "type": "accountEvent", "uniqueColumns": [{"slug": "account", "reference": "domain"}],

@@ -13,6 +13,10 @@ CONNECTED = (
     "intercom", "agent", "agent_", "attio", "pipedrive", "mixpanel", "outreach", "clearbit", "linkedin", "slack",
     "bigquery", "openai", "anthropic",
 )  # fmt: skip
+GROUPS = (
+    "ai", "billing", "connection", "content", "orchestration", "segmentation", "storage", "workspaceManagement",
+)  # fmt: skip
+"""Groups of permissions; no action stands for all of them."""
 LANGUAGE_MODELS = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet-4"))
 
 
@@ -51,7 +55,7 @@ class Team:
             "createdAt": iso(self.created),
             "updatedAt": iso(self.created + 30 * DAY),
             "logoUrl": None,
-            "metadata": {"industry": "software"},
+            "metadata": {"mainGoal": ["enrichment"], "salesRepCount": "11-50"},
             "chromeExtensionMasterAgentUuid": None,
             "chromeExtensionAvailableAgentUuids": None,
             "defaultRoleUuid": uuid_for(self.seed, "role", "member"),
@@ -62,7 +66,7 @@ class Team:
 
     def user(self) -> dict[str, Any]:
         """Return the token's user as the API shows them."""
-        permissions = [{"effect": "allow", "resources": None, "actions": ["*"]}]
+        permissions = [{"effect": "allow", "resources": None, "actions": [f"{group}:*" for group in GROUPS]}]
         return {
             "uuid": self.users[0],
             "email": "ada@marsh.example",
@@ -72,7 +76,7 @@ class Team:
             "lastSignInAt": iso(self.created + 100 * DAY + 7 * HOUR),
             "createdAt": iso(self.created),
             "updatedAt": iso(self.created + 100 * DAY + 7 * HOUR),
-            "webExtensionData": {"token": self.secret()},
+            "webExtensionData": {"linkedin": {"li_at": self.secret()}},
             "workspaceUuid": self.workspace_uuid,
             "permissions": permissions,
             "role": {

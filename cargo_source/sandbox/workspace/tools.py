@@ -16,7 +16,7 @@ TOOLS = (
     "Count employees", "Detect a language", "Old scraper", "Blank tool",
 )  # fmt: skip
 _SHAPES = ("find_email", "sync", "enrich")
-_COSTS: tuple[Wire, ...] = ({"kind": "minMax", "min": 0.25, "max": 1.5}, {"kind": "sum"}, {"kind": "custom"})
+_COSTS: tuple[Wire, ...] = ({"kind": "minMax"}, {"kind": "sum"}, {"kind": "custom", "min": 0.25, "max": 1.5})
 
 
 def make_tools(team: Team, workflows: Workflows) -> dict[str, Wire]:
@@ -46,7 +46,7 @@ def _tool(team: Team, place: int, plan: Plan, stream: Stream) -> Wire:
         "description": f"{name}, for people and agents" if place % 3 else None,
         "isReadOnly": place % 6 == 0,
         "triggers": [_trigger(place)] if place % 4 == 0 else [],
-        "publicForm": _public_form(team, name) if place % 5 == 0 else None,
+        "publicForm": _public_form(team) if place % 5 == 0 else None,
         "createdAt": iso(made),
         "updatedAt": iso(made + stream.whole(0, 80 * DAY)),
         "deletedAt": iso(made + 90 * DAY) if place == len(TOOLS) - 2 else None,
@@ -54,9 +54,10 @@ def _tool(team: Team, place: int, plan: Plan, stream: Stream) -> Wire:
     }
 
 
-def _public_form(team: Team, name: str) -> Wire:
-    captcha = {"captcha": "turnstile", "captchaSiteKey": "site-key", "captchaSecret": team.secret()}
-    return {"isEnabled": True, "title": name, "spam": captcha}
+def _public_form(team: Team) -> Wire:
+    captcha = {"captchaProvider": "turnstile", "captchaSiteKey": "site-key", "captchaSecret": team.secret()}
+    spam = captcha | {"minFillMillis": 1500}
+    return {"isEnabled": True, "allowedOrigins": ["https://marsh.example"], "spam": spam, "presentation": None}
 
 
 def _trigger(place: int) -> Wire:

@@ -155,7 +155,7 @@ def play_uuid(seed: int, place: int) -> str:
 def _summary(graph: Graph, place: int) -> list[Wire]:
     """Return the nodes as the workflow lists them: those inside a group are nested, past ones are archived."""
     short: list[Wire] = [
-        {key: node[key] for key in _SUMMARY if key in node} | {"isArchived": False} for node in graph.nodes
+        {key: node[key] for key in _SUMMARY if key in node} | {"isArchived": False, "nodes": []} for node in graph.nodes
     ]
     inner = graph.inner()
     for node in short:
@@ -165,7 +165,8 @@ def _summary(graph: Graph, place: int) -> list[Wire]:
     if place % 4:
         return listed
     uuid = uuid_for(graph.nodes[0]["uuid"], "past")
-    return [*listed, {"uuid": uuid, "slug": "old_step", "kind": "native", "actionSlug": "script", "isArchived": True}]
+    past = {"slug": "old_step", "kind": "native", "actionSlug": "script", "isArchived": True, "nodes": []}
+    return [*listed, {"uuid": uuid} | past]
 
 
 def _field(stream: Stream, kind: str) -> Wire:
