@@ -27,6 +27,10 @@ SCHEMAS = {
     "agent_releases": "AgentRelease",
     "chats": "Chat",
     "messages": "Message",
+    "workflow_releases": "WorkflowRelease",
+    "batches": "Batch",
+    "orchestration_records": "OrchestrationRecord",
+    "storage_runs": "StorageRun",
 }
 
 
