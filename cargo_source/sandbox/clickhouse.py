@@ -33,6 +33,7 @@ _INTROSPECTION = frozenset({
     "addresstoline", "addresstosymbol", "demangle", "hostname", "fqdn", "version", "uptime", "currentuser", "user",
     "currentdatabase", "currentroles", "getsetting", "serveruuid", "tcpport", "buildid", "initialqueryid", "queryid",
     "joinget", "getmacro", "file", "showcertificate", "sleep", "sleepeachrow", "filesystemavailable", "currentsetting",
+    "currentversion", "sessionuser", "currentschema", "currentcatalog",
 })  # fmt: skip
 _STATEMENTS = (exp.DDL, exp.DML, exp.Command, exp.Into, exp.Describe, exp.Set, exp.Use, exp.Pragma)
 _UNTRANSLATED = ("prewhere", "sample", "qualify")
