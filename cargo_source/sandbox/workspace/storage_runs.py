@@ -105,16 +105,16 @@ class StorageRuns:
             return False
         self._emitted[uuid] = emitted
         moment, last = parse(emitted), self._newest[uuid]
-        free = min(max(parse(last["updatedAt"]), before) + 1, after)
+        ended = max(min(moment + _TAIL, after), min(before + 1, after))
+        if last["status"] in {"pending", "running"} and emitted >= last["createdAt"]:
+            self._end(last, "success", ended, stream)
+            return True
         if last["status"] not in ENDED:
-            if last["status"] != "cancelling" and moment >= parse(last["createdAt"]):
-                self._end(last, "success", max(min(moment + _TAIL, after), free), stream)
-                return True
-            self._end(last, "cancelled", max(min(moment - LEAD, after), free), stream)
-            free = parse(last["finishedAt"])
-        # Rows that come late were emitted before the run that brings them.
-        begun = max(min(moment - LEAD, after), min(free, moment)) if emitted > last["createdAt"] else free
-        self._add(uuid, begun, "success", max(min(moment + _TAIL, after), begun), stream)
+            self._end(last, "cancelled", max(min(moment - LEAD, after), min(before + 1, after)), stream)
+        # Rows that come late were emitted before the step: so their run began before it, and shows only now.
+        free = min(parse(last["finishedAt"]), after)
+        begun = max(min(moment - LEAD, after), free)
+        self._add(uuid, begun, "success", max(ended, begun), stream)
         return True
 
     def _go_on(self, uuid: str, moment: int, stream: Stream) -> None:
