@@ -149,6 +149,16 @@ def test_releases_lead_to_what_is_deployed(world):
                 assert tables["workflow_releases"][row["releaseUuid"]]["workflowUuid"] == row["workflowUuid"]
 
 
+def test_scripts_in_releases_hold_secrets_that_are_easy_to_recognise():
+    """The environment of a script's node has a made-up secret, in drafts and in what was archived."""
+    releases = [r for r in settled().tables["workflow_releases"].values() if "secretValue" in json.dumps(r)]
+    assert {release["status"] for release in releases} == {"draft", "archived"}
+    for release in releases:
+        secrets = [entry["secretValue"] for node in release["nodes"] for entry in node["config"].get("env", ())]
+        assert secrets
+        assert all(secret.startswith("sandbox-secret-") for secret in secrets)
+
+
 @pytest.mark.parametrize("day", [0, 1])
 def test_drafts_are_edited_where_they_are_and_deployed_now_and_then(day):
     """An edit moves the draft and no workflow; a deployment archives the old release and moves the workflow."""

@@ -18,8 +18,6 @@ TOOL_KINDS = ("form", "file", "schedule", "records")
 ATTENDED = frozenset({"segment", "filter", "recordIds", "runs", "records", "file", "form"})
 """Kinds that a person sets off."""
 _MATCH_ALL: Wire = {"conjonction": "and", "groups": []}
-SECRETS = 1
-"""The series of the made-up secrets in batches."""
 
 
 class BatchData:
@@ -57,7 +55,7 @@ class BatchData:
         """Return the data of a tool's batch; a form's webhook is signed with a secret."""
         match kind:
             case "form":
-                secret = self._world.team.secret(SECRETS)
+                secret = self._world.team.secret("batch", uuid)
                 hook = {"webhookUrl": f"https://hooks.marsh.example/{uuid[:8]}", "webhookSecret": secret}
                 return {"kind": kind, "data": records[0], **hook}
             case "file":

@@ -1,14 +1,12 @@
 """Whose workspace it is: the workspace itself, the token's user, colleagues, connectors and folders."""
 
-from collections import Counter
 from typing import Any
 
-from cargo_source.sandbox.identity import Stream, uuid_for
+from cargo_source.sandbox.identity import Stream, number_for, uuid_for
 from cargo_source.sandbox.moments import DAY, HOUR, iso
 from cargo_source.sandbox.workspace.warehouse import HISTORY_DAYS
 
 SECRET = "sandbox-secret-"  # noqa: S105 - a made-up value that tests look for
-SECRETS_IN_SERIES = 100_000
 COLLEAGUES = 6
 CONNECTED = (
     "hubspot", "salesforce", "stripe", "zendesk", "apollo", "google_sheets", "http", "segment", "snowflake", "gong",
@@ -28,12 +26,17 @@ class Team:
         self.users = [uuid_for(seed, "user", number) for number in range(COLLEAGUES)]
         self.connectors = {slug: uuid_for(seed, "connector", slug) for slug in CONNECTED}
         self.folders = [uuid_for(seed, "folder", number) for number in range(5)]
-        self._secrets: Counter[int] = Counter()
+        self._secrets = 0
 
-    def secret(self, series: int = 0) -> str:
-        """Return a made-up secret that is easy to recognise where it must not appear; each series counts by itself."""
-        self._secrets[series] += 1
-        return f"{SECRET}{series * SECRETS_IN_SERIES + self._secrets[series]}"
+    def secret(self, *owner: object) -> str:
+        """Return a made-up secret that is easy to recognise where it must not appear.
+
+        It follows from its owner's name; without one it is the next in line.
+        """
+        if owner:
+            return f"{SECRET}{number_for(self.seed, 'secret', *owner) % 10**12}"
+        self._secrets += 1
+        return f"{SECRET}{self._secrets}"
 
     def folder(self, stream: Stream) -> str | None:
         """Draw a folder, or none."""

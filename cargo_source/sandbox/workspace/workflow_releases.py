@@ -44,7 +44,7 @@ class WorkflowReleases:
         parent = None
         for turn, moment in enumerate(stream.moments(ARCHIVED_EACH, made, max(made, deployed - MINUTE))):
             old = self._release(plan, parent, moment, stream)
-            old |= {"status": "archived", "version": f"0.0.{turn}", "nodes": _edited(plan.graph.nodes, turn)}
+            old |= {"status": "archived", "version": f"0.0.{turn}", "nodes": self._edited(plan.graph.nodes, turn)}
             old["deployedAt"] = iso(moment) if turn else None  # the first one predates the time of deployment
             old["updatedAt"] = iso(moment + stream.whole(0, MINUTE))
             old["deletedAt"] = old["updatedAt"] if turn == 0 and stream.chance(0.3) else None
@@ -59,7 +59,7 @@ class WorkflowReleases:
 
     def _draft(self, plan: Plan, parent: Wire | None, moment: int, stream: Stream) -> None:
         draft = self._release(plan, parent["uuid"] if parent else None, moment, stream)
-        draft["nodes"] = _edited(parent["nodes"] if parent else plan.graph.nodes, stream.whole(1, 99))
+        draft["nodes"] = self._edited(parent["nodes"] if parent else plan.graph.nodes, stream.whole(1, 99))
 
     def _release(self, plan: Plan, parent: str | None, moment: int, stream: Stream, uuid: str | None = None) -> Wire:
         uuid = uuid or stream.uuid()
@@ -85,6 +85,17 @@ class WorkflowReleases:
         self._table[uuid] = release
         return release
 
+    def _edited(self, nodes: list[Wire], limit: int) -> list[Wire]:
+        """Return nodes of which the last has another setting; scripts have an environment with a secret."""
+        last = nodes[-1] | {"config": nodes[-1]["config"] | {"limit": limit}}
+        return [*(self._with_environment(node) for node in nodes[:-1]), last]
+
+    def _with_environment(self, node: Wire) -> Wire:
+        if node.get("actionSlug") != "script":
+            return node
+        env = [{"name": "API_KEY", "secretValue": self._world.team.secret("script", node["uuid"])}]
+        return node | {"config": node["config"] | {"env": env}}
+
     def live(self, step: Step) -> None:
         """Edit drafts, which moves nothing else, and deploy some, which moves their workflow."""
         stream = Stream(self._world.seed, "workflow releases", step.number)
@@ -92,7 +103,7 @@ class WorkflowReleases:
         # A whole day sees at least one of each.
         often = stream.count if step.share > 0.5 else stream.rounded
         for draft in stream.some(drafts, often(5 * step.share)):
-            draft["nodes"] = _edited(draft["nodes"], stream.whole(1, 99))
+            draft["nodes"] = self._edited(draft["nodes"], stream.whole(1, 99))
             draft["testRecords"] = _test_records(stream)
             draft["updatedAt"] = iso(stream.whole(step.before + 1, step.part(0.5)))
             step.counts["draftsEdited"] += 1
@@ -111,11 +122,6 @@ class WorkflowReleases:
         workflow |= {"deployedRelease": {key: draft[key] for key in _DEPLOYED}, "updatedAt": iso(moment)}
         world.named_plans[name] = world.plans[plan.workflow] = replace(plan, release=draft["uuid"])
         self._draft(plan, draft, moment, stream)
-
-
-def _edited(nodes: list[Wire], limit: int) -> list[Wire]:
-    """Return nodes of which the last has another setting."""
-    return [*nodes[:-1], nodes[-1] | {"config": nodes[-1]["config"] | {"limit": limit}}]
 
 
 def _test_records(stream: Stream) -> list[Wire]:
