@@ -227,7 +227,8 @@ def without_secrets(value: Any, field: str) -> Any:
     return {
         name: without_secrets(item, name)
         for name, item in value.items()
-        if name != "captchaSecret" and not (name == "authentication" and field == "mcpClients")
+        if name not in {"captchaSecret", "webhookSecret", "secretValue"}
+        and not (name == "authentication" and field == "mcpClients")
     }
 
 

@@ -14,7 +14,10 @@ AGENTS = Entity(
     call=Call("GET", "ai/agents/list", "agents"),
     reading=Snapshot(),
     evidence="whole list",
-    dropped=("deployedRelease.mcpClients[].authentication",),
+    dropped=(
+        "deployedRelease.mcpClients[].authentication",
+        "deployedRelease.capabilities[].config.env[].secretValue",
+    ),
     columns=columns("""
         uuid             text!      the agent
         workspaceUuid    text       -> workspaces.uuid  its workspace
@@ -41,7 +44,7 @@ AGENT_RELEASES = Entity(
     call=Call("GET", "ai/releases/list", "releases", page=100),
     reading=Snapshot(),
     evidence="pages until an empty one",
-    dropped=("mcpClients[].authentication",),
+    dropped=("mcpClients[].authentication", "capabilities[].config.env[].secretValue"),
     columns=columns("""
         uuid               text!      the release
         parentUuid         text       -> agent_releases.uuid  the release that it was made from
@@ -122,7 +125,7 @@ MESSAGES = Entity(
         by="chatUuid",
     ),
     evidence="pages until an empty one",
-    dropped=("mcpClients[].authentication",),
+    dropped=("mcpClients[].authentication", "capabilities[].config.env[].secretValue"),
     keep=(
         "uuid",
         "chatUuid",

@@ -144,9 +144,17 @@ def test_secrets_are_easy_to_recognise():
         for client in row.get("mcpClients", [])
         if client.get("authentication")
     ]
-    found = [*(value["value"] for value in encrypted), *forms, *tokens, world.user["webExtensionData"]["token"]]
+    code = [
+        entry["secretValue"]
+        for entity in ("agent_releases", "messages")
+        for row in tables[entity].values()
+        for capability in row.get("capabilities") or ()
+        for entry in capability.get("config", {}).get("env", ())
+        if "secretValue" in entry
+    ]
+    found = [*(value["value"] for value in encrypted), *forms, *tokens, *code, world.user["webExtensionData"]["token"]]
     assert all(secret.startswith("sandbox-secret-") for secret in found)
-    assert min(len(encrypted), len(forms), len(tokens)) >= 3
+    assert min(len(encrypted), len(forms), len(tokens), len(code)) >= 3
     assert any(
         "sandbox-secret-" in json.dumps(a["deployedRelease"]) for a in tables["agents"].values() if a["deployedRelease"]
     )

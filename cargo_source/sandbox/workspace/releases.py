@@ -72,13 +72,23 @@ class Releases:
         return {
             "actions": [self._action(place, kind) for kind in ("tool", "connector", "agent")[: 1 + number % 3]],
             "resources": self._resources(place)[: 1 + place % 2] if number % 4 else [],
-            "capabilities": [{"slug": "memory"}, {"slug": capability, "config": {"maxUses": 5}}],
+            "capabilities": [
+                {"slug": "memory"},
+                {"slug": capability, "config": self._config(capability, place, number)},
+            ],
             "suggestedActions": [
                 {"text": "Research this account", "actions": [{"slug": "find_email"}]},
                 {"text": "Stop"},
             ],
             "mcpClients": self._mcp_clients(number) if (place + number) % 3 == 0 else [],
         }
+
+    def _config(self, capability: str, place: int, number: int) -> Wire:
+        """Return the settings of a capability; code runs in an environment that may hold a secret."""
+        if capability != "code":
+            return {"maxUses": 5}
+        secret = {"name": "CRM_TOKEN", "secretValue": self._team.secret("code", place, number)}
+        return {"maxUses": 5, "env": [{"name": "REGION", "value": "eu"}, secret]}
 
     def _behaviour(self, place: int, number: int) -> Wire:
         """Return how a release thinks: prompt, language model, output, evaluator."""
