@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Never
 
@@ -231,8 +232,15 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
         )
 
 
+class SqlColumns(StrEnum):
+    """Which columns the sandbox's runtime tables have."""
+
+    confirmed = "confirmed"
+    all = "all"
+
+
 @app.command()
-def sandbox(
+def sandbox(  # noqa: PLR0913 - each is a switch of the command
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")] = 0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same workspace.")] = 7,
@@ -240,6 +248,10 @@ def sandbox(
     start: Annotated[datetime | None, typer.Option(help="The time that it starts with (UTC).")] = None,
     rate_limit: Annotated[float | None, typer.Option(min=0.1, help="Requests per second, then 429.")] = None,
     faults: Annotated[Path | None, typer.Option(help="A JSON file of faults.", exists=True, dir_okay=False)] = None,
+    sql_columns: Annotated[
+        SqlColumns, typer.Option(help="Columns of orchestration/query: those confirmed, or all that are presumed.")
+    ] = SqlColumns.confirmed,
+    sql_lag: Annotated[float, typer.Option(min=0, help="Seconds until orchestration/query sees a row.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Serve a made-up Cargo workspace on this machine until it is stopped.
@@ -263,6 +275,8 @@ def sandbox(
             start=start.replace(tzinfo=UTC) if start else None,
             rate_limit=rate_limit,
             faults=faults,
+            sql_columns=sql_columns.value,
+            sql_lag=sql_lag,
             announce=announce,
         )
     except (OSError, ValueError) as error:

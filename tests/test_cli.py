@@ -12,6 +12,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import duckdb
+import httpx
 import pytest
 
 from cargo_source.catalog import ENTITIES
@@ -285,6 +286,23 @@ def test_the_sandbox_command_serves_until_it_is_stopped(tmp_path):
             more = {"CARGO_WAIT_BUDGET": "30"}
             done = run("check", "--json", cwd=tmp_path, url=where["url"], token=where["token"], **more)
             assert json.loads(done.stdout)["missing"] == ""
+        finally:
+            process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_the_sandbox_command_knows_every_presumed_column_when_told_to(tmp_path):
+    """--sql-columns all gives orchestration/query what nobody has confirmed, --sql-lag what is old enough."""
+    command = [sys.executable, "-m", "cargo_source", "sandbox", "--json", "--companies", "30", "--sql-columns", "all"]
+    with subprocess.Popen([*command, "--sql-lag", "60"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            where = json.loads(process.stdout.readline())
+            answer = httpx.post(
+                f"{where['url']}/v1/orchestration/query",
+                json={"query": "SELECT uuid, trace_uuid FROM runs ORDER BY created_at LIMIT 3"},
+                headers={"authorization": f"Bearer {where['token']}"},
+            )
+            assert len({row["trace_uuid"] for row in answer.json()["rows"]}) == 3
         finally:
             process.terminate()
         assert process.wait(10) == 0

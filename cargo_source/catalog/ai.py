@@ -14,7 +14,10 @@ AGENTS = Entity(
     call=Call("GET", "ai/agents/list", "agents"),
     reading=Snapshot(),
     evidence="whole list",
-    dropped=("deployedRelease.mcpClients[].authentication",),
+    dropped=(
+        "deployedRelease.mcpClients[].authentication",
+        "deployedRelease.capabilities[].config.env[].secretValue",
+    ),
     columns=columns("""
         uuid             text!      the agent
         workspaceUuid    text       -> workspaces.uuid  its workspace
@@ -42,7 +45,7 @@ AGENT_RELEASES = Entity(
     # A draft is edited in place, which the agent does not show: the sweep finds it.
     reading=Gated("agents", ("updatedAt", "deployedRelease.deployedAt"), cursor="updatedAt", swept="whole"),
     evidence="pages until an empty one",
-    dropped=("mcpClients[].authentication",),
+    dropped=("mcpClients[].authentication", "capabilities[].config.env[].secretValue"),
     aliases={"tools": "actions"},
     columns=columns("""
         uuid               text!      the release
@@ -126,7 +129,7 @@ MESSAGES = Entity(
         moves_with=("chats", "uuid"),
     ),
     evidence="pages until an empty one",
-    dropped=("mcpClients[].authentication",),
+    dropped=("mcpClients[].authentication", "capabilities[].config.env[].secretValue"),
     aliases={"tools": "actions"},
     keep=(
         "uuid",

@@ -11,6 +11,7 @@ WORKFLOWS = Entity(
     call=Call("GET", "orchestration/workflows/list", "workflows"),
     reading=Snapshot(),
     evidence="whole list",
+    dropped=("deployedRelease.nodes[].config.env[].secretValue",),
     columns=columns("""
         uuid             text!      the workflow
         workspaceUuid    text       -> workspaces.uuid  its workspace

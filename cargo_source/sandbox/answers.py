@@ -11,6 +11,7 @@ from cargo_source.sandbox.exports import LINK_LIFETIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     import pyarrow as pa
 
@@ -32,8 +33,18 @@ class Call:
 
     def links(self, parts: Iterable[pa.RecordBatch], file_format: str) -> list[str]:
         """Write an export and give its links."""
-        expires = self.store.world.now if self.links_expired else self.store.world.now + LINK_LIFETIME
-        return [self.store.origin + link for link in self.store.exports.add(parts, file_format, expires)]
+        return [self.store.origin + link for link in self.store.exports.add(parts, file_format, self._expires())]
+
+    def link(self, part: pa.RecordBatch, file_format: str) -> str:
+        """Write an export that is one file, though it may be empty, and give its link."""
+        return self.store.origin + self.store.exports.add_one(part, file_format, self._expires())
+
+    def link_to(self, content: bytes, rows: int) -> str:
+        """Keep an export that is finished, and give its link."""
+        return self.store.origin + self.store.exports.add_content(content, rows, self._expires())
+
+    def _expires(self) -> datetime:
+        return self.store.world.now if self.links_expired else self.store.world.now + LINK_LIFETIME
 
 
 @dataclass

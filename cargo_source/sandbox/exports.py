@@ -71,19 +71,39 @@ class Exports:
 
     def add(self, parts: Iterable[pa.RecordBatch], file_format: str, expires: datetime) -> list[str]:
         """Write each part into as many files as it needs and give their links, as paths with a query."""
-        self._made += 1
-        export = uuid_for(self._seed, "export", self._made)
+        export = self._next()
         tables = (pa.Table.from_batches([part]) for part in parts)
         pieces = (
             table.slice(start, ROWS_PER_FILE) for table in tables for start in range(0, table.num_rows, ROWS_PER_FILE)
         )
         return [self._add_file(piece, file_format, (export, number), expires) for number, piece in enumerate(pieces)]
 
+    def add_one(self, part: pa.RecordBatch, file_format: str, expires: datetime) -> str:
+        """Write a part into one file, even if it has no rows, and give its link."""
+        return self._add_file(pa.Table.from_batches([part]), file_format, (self._next(), 0), expires)
+
+    def add_content(self, content: bytes, rows: int, expires: datetime) -> str:
+        """Keep a file as it is and give its link."""
+        key = (self._next(), 0)
+        path = self._path(key)
+        path.write_bytes(content)
+        return self._link(key, ExportFile(path, rows), expires)
+
+    def _next(self) -> str:
+        self._made += 1
+        return uuid_for(self._seed, "export", self._made)
+
+    def _path(self, key: tuple[str, int]) -> Path:
+        return Path(self._folder.name) / f"{key[0]}-{key[1]}"
+
     def _add_file(self, part: pa.Table, file_format: str, key: tuple[str, int], expires: datetime) -> str:
-        path = Path(self._folder.name) / f"{key[0]}-{key[1]}"
+        path = self._path(key)
         write = _write_parquet if file_format == "parquet" else _write_csv
         write(part, path)
-        self._files[key] = ExportFile(path, part.num_rows)
+        return self._link(key, ExportFile(path, part.num_rows), expires)
+
+    def _link(self, key: tuple[str, int], file: ExportFile, expires: datetime) -> str:
+        self._files[key] = file
         until = int(expires.timestamp())
         return f"/exports/{key[0]}/{key[1]}?expires={until}&signature={self._signature(*key, str(until))}"
 
@@ -124,10 +144,10 @@ def export_parts(db: DuckDBPyConnection, query: str, file_format: str) -> Iterab
     return reader
 
 
-def text_parts(rows: list[dict[str, Any]], names: list[str]) -> Iterable[pa.RecordBatch]:
+def text_part(rows: list[dict[str, Any]], names: list[str]) -> pa.RecordBatch:
     """Give rows in their wire form as texts, for csv."""
     columns = [pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names]
-    return [pa.record_batch(columns, names=names)]
+    return pa.record_batch(columns, names=names)
 
 
 def _text(value: Any) -> str | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from cargo_source.sandbox.journal import Journal
+    from cargo_source.sandbox.runtime_tables import Columns
     from cargo_source.sandbox.workspace.reshaping import Reshaping
 
 HOST = "127.0.0.1"
@@ -36,10 +37,11 @@ class Sandbox:
 
     Use it as a context manager: `with Sandbox(seed=7, companies=500) as box:`, then `box.url` (the root, the API is
     under /v1) and `box.token`. `faults` is a list of faults, each a dict as in a faults file. `rate_limit` is in
-    requests per second.
+    requests per second. `sql_columns` says which columns `orchestration/query` knows: those that are confirmed, or all
+    that the API's fields suggest; it does not see rows that moved less than `sql_lag` seconds ago.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a switch of the sandbox
         self,
         *,
         seed: int = 7,
@@ -48,9 +50,12 @@ class Sandbox:
         port: int = 0,
         rate_limit: float | None = None,
         faults: Iterable[dict[str, Any]] = (),
+        sql_columns: Columns = "confirmed",
+        sql_lag: float = 0,
     ) -> None:
         self.world = World(seed=seed, companies=companies, start=start)
-        self._desk = Desk(Store(self.world), Tokens(seed), Faults(seed, faults or ()), RateLimit(rate_limit))
+        store = Store(self.world, sql_columns=sql_columns, sql_lag=sql_lag)
+        self._desk = Desk(store, Tokens(seed), Faults(seed, faults or ()), RateLimit(rate_limit))
         self._port = port
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -162,7 +167,7 @@ def _quiet(app: Any) -> uvicorn.Config:
     )
 
 
-def serve(
+def serve(  # noqa: PLR0913 - each is a switch of the command
     *,
     announce: Callable[[dict[str, str]], None],
     port: int = 0,
@@ -171,6 +176,8 @@ def serve(
     start: datetime | None = None,
     rate_limit: float | None = None,
     faults: Path | None = None,
+    sql_columns: Columns = "confirmed",
+    sql_lag: float = 0,
 ) -> None:
     """Serve a sandbox until SIGINT or SIGTERM; `announce` gets url, token and control_token once it listens.
 
@@ -179,7 +186,16 @@ def serve(
         OSError: The port is taken, or the faults file cannot be read.
     """
     given = read_faults(faults) if faults else ()
-    box = Sandbox(seed=seed, companies=companies, start=start, port=port, rate_limit=rate_limit, faults=given)
+    box = Sandbox(
+        seed=seed,
+        companies=companies,
+        start=start,
+        port=port,
+        rate_limit=rate_limit,
+        faults=given,
+        sql_columns=sql_columns,
+        sql_lag=sql_lag,
+    )
     stopped = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:

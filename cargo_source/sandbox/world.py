@@ -10,28 +10,33 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cargo_source.sandbox.identity import Stream
 from cargo_source.sandbox.models import MODELS
 from cargo_source.sandbox.moments import DAY, HOUR, MINUTE, from_datetime, to_datetime
 from cargo_source.sandbox.workspace import history, storage
 from cargo_source.sandbox.workspace.agents import Agents
+from cargo_source.sandbox.workspace.batch_courses import BatchCourses
+from cargo_source.sandbox.workspace.batches import Batches
 from cargo_source.sandbox.workspace.changes import Changes
 from cargo_source.sandbox.workspace.chats import Chats
+from cargo_source.sandbox.workspace.latest_records import latest_records
 from cargo_source.sandbox.workspace.passing import Step
 from cargo_source.sandbox.workspace.plays import make_plays
 from cargo_source.sandbox.workspace.reshaping import Reshaping
 from cargo_source.sandbox.workspace.runs import Record, Runs
 from cargo_source.sandbox.workspace.segments import count_uses, make_segments
 from cargo_source.sandbox.workspace.stirring import remember_emission
+from cargo_source.sandbox.workspace.storage_runs import StorageRuns
 from cargo_source.sandbox.workspace.team import Team
 from cargo_source.sandbox.workspace.tools import TOOLS, make_tools
 from cargo_source.sandbox.workspace.traces import Traces
 from cargo_source.sandbox.workspace.warehouse import PhysicalColumn, Warehouse, columns_of, model_uuid
+from cargo_source.sandbox.workspace.workflow_releases import WorkflowReleases
 from cargo_source.sandbox.workspace.workflows import Plan, Workflows, tool_uuid
 
 if TYPE_CHECKING:
     import duckdb
 
-    from cargo_source.sandbox.identity import Stream
     from cargo_source.sandbox.models import ModelSpec
 
 Wire = dict[str, Any]
@@ -39,7 +44,8 @@ Wire = dict[str, Any]
 DEFAULT_START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ENTITIES = (
     "datasets", "models", "relationships", "segments", "changes", "workflows", "plays", "tools", "runs", "spans",
-    "traces", "agents", "agent_releases", "chats", "messages",
+    "traces", "agents", "agent_releases", "chats", "messages", "workflow_releases", "batches", "orchestration_records",
+    "storage_runs",
 )  # fmt: skip
 
 
@@ -76,15 +82,28 @@ class World:
         tables["relationships"] = storage.relationships(self.team)
         self._settle_agents()
         self.traces = Traces(self)
+        self.batches = Batches(self)
         self.runs = Runs(self)
         self.chats = Chats(self)
         self.changes = Changes(self)
         tables["segments"] = make_segments(self)
         history.write_runs(self)
         history.write_chats(self)
-        self.traces.settle()
+        self.batch_courses = BatchCourses(self)
+        self.batch_courses.write_history()
         self.changes.write_history()
+        self.settle()
         count_uses(self)
+        self.workflow_releases = WorkflowReleases(self)
+        self.workflow_releases.write_history()
+        self.storage_runs = StorageRuns(self)
+        self.storage_runs.write_history()
+
+    def settle(self) -> None:
+        """Bring what is summed up from runs in step with them: traces, batches, records."""
+        self.traces.settle()
+        self.batches.settle()
+        self.tables["orchestration_records"] = latest_records(self.tables["runs"].values())
 
     def _settle_agents(self) -> None:
         tables = self.tables
@@ -153,6 +172,7 @@ class World:
         self.warehouse.change(spec, self.warehouse.draw_ids(spec, n, turn), self.moment, self.moment, turn)
         self.warehouse.add(spec, n, self.moment, self.moment)
         remember_emission(self, spec, self.moment)
+        self.storage_runs.follow(model_uuid, self.moment - 1, self.moment, Stream(self.seed, "storage runs", turn))
 
     def tick(self, milliseconds: int = 1) -> None:
         """Let a moment pass in which nothing happens."""

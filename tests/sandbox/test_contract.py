@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import hypothesis
 import pytest
 import schemathesis
 import yaml
@@ -74,7 +75,7 @@ schemathesis.openapi.format("date-time", st.integers(0, 500_000).map(moment))
 @pytest.fixture(scope="module", autouse=True)
 def known(box):
     for entity, rows in box.world.tables.items():
-        KNOWN.extend(uuid for uuid in list(rows)[:8] if entity != "spans")
+        KNOWN.extend(uuid for uuid in list(rows)[:8] if entity not in {"spans", "orchestration_records"})
 
 
 def tried(test, path, method, mode):
@@ -128,6 +129,8 @@ def test_requests_that_break_the_contract_are_refused(box, path, method):
     """A request with a broken path, query or body gets a documented 4xx, never a 200 and never a 5xx."""
 
     def broken(case):
+        # An empty list in a query is not sent at all, so what is left may fit.
+        hypothesis.assume([] not in (case.query or {}).values())
         answer = case.call(base_url=f"{box.url}/v1", headers={"authorization": f"Bearer {box.token}"})
         case.validate_response(answer, checks=CHECKS)
         assert 400 <= answer.status_code < 500 or path in LENIENT, answer.text
@@ -135,16 +138,21 @@ def test_requests_that_break_the_contract_are_refused(box, path, method):
     tried(broken, path, method, GenerationMode.NEGATIVE)
 
 
+TABLES = {"/ai/releases": "agent_releases", "/orchestration/releases": "workflow_releases"}
+"""Tables whose name is not the second part of their path."""
+
+
 def requests_of(box, path, method):
     """Requests that find something: for each object of the path, or for parents that have rows."""
-    truth = {entity: box.truth(entity) for entity in ("models", "segments", "changes", "runs", "chats", "agents")}
+    truth = {entity: box.truth(entity) for entity in ("datasets", "models", "changes", "runs", "chats", "agents")}
     model = next(m for m in truth["models"] if m["lastEmittedAt"])
-    group = path.split("/")[2] if path.split("/")[1] != "ai" or "releases" not in path else "agent_releases"
     values = {
         "modelUuid": model["uuid"],
+        "datasetUuid": truth["datasets"][0]["uuid"],
+        "slug": model["slug"],
         "id": box.truth_rows(model["uuid"])[0]["_id"],
         "ids": [row["_id"] for row in box.truth_rows(model["uuid"])[:3]],
-        "query": "SELECT _id FROM default.companies",
+        "query": "SELECT count() AS n FROM runs" if "/orchestration/" in path else "SELECT _id FROM default.companies",
         "filter": {"conjonction": "and", "groups": []},
         "kinds": ["added", "removed"],
         "segmentUuid": truth["changes"][0]["segmentUuid"],
@@ -157,8 +165,15 @@ def requests_of(box, path, method):
     sent = {name: values[name] for name, field in SERVED[path, method].fields.items() if field.required}
     if "{uuid}" not in path:
         return [(path, sent)]
-    rows = [m for m in truth["models"] if m["lastEmittedAt"]] if path.endswith("ddl") else box.truth(group)
-    return [(path.replace("{uuid}", row["uuid"]), sent) for row in rows[:12]]
+    rows = box.truth(TABLES.get("/".join(path.split("/")[:3]), path.split("/")[2]))
+    return [(path.replace("{uuid}", row["uuid"]), sent) for row in rows if can_be_asked(path, row)][:12]
+
+
+def can_be_asked(path, row):
+    """Some operations need more than that the object is there: a table, or an end."""
+    if path.endswith("ddl"):
+        return row["lastEmittedAt"]
+    return not path.endswith("batches/{uuid}/download") or (row["finishedAt"] and row["data"]["kind"] != "group")
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATION_NAMES)

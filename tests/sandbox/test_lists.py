@@ -53,6 +53,9 @@ def test_lists_without_paging_give_everything(box, api, path, entity):
         ),
         ("GET", "/ai/chats/list", "chats", {}, ("uuid",)),
         ("GET", "/ai/releases/list", "agent_releases", {}, ("uuid",)),
+        ("GET", "/orchestration/releases/list", "workflow_releases", {}, ("uuid",)),
+        ("GET", "/orchestration/batches/list", "batches", {}, ("uuid",)),
+        ("GET", "/storage/runs/list", "storage_runs", {}, ("uuid",)),
     ],
 )
 def test_pages_hold_everything_once(box, api, method, path, entity, params, key):
@@ -121,6 +124,9 @@ def test_messages_come_in_the_order_of_the_conversation(box, api):
     [
         ("GET", "/ai/chats/list", "chats", "createdAt", {}),
         ("GET", "/ai/releases/list", "releases", "createdAt", {}),
+        ("GET", "/orchestration/releases/list", "releases", "createdAt", {}),
+        ("GET", "/orchestration/batches/list", "batches", "createdAt", {}),
+        ("GET", "/storage/runs/list", "runs", "createdAt", {}),
         ("POST", "/orchestration/traces/list", "traces", "startedAt", {"startedAfter": EPOCH}),
         ("POST", "/orchestration/spans/list", "spans", "executionStartedAt", {"executionStartedAfter": EPOCH}),
     ],
@@ -201,6 +207,28 @@ def test_spans_give_a_thousand_only_for_one_trace(box, api):
             lambda c: (c["lastMessage"] or {}).get("status") in {"error", "cancelled"},
         ),
         ("/ai/releases/list", "agent_releases", {"statuses[]": "draft"}, lambda r: r["status"] == "draft"),
+        (
+            "/orchestration/releases/list",
+            "workflow_releases",
+            {"statuses[]": ["draft", "archived"]},
+            lambda r: r["status"] != "deployed",
+        ),
+        ("/storage/runs/list", "storage_runs", {"statuses[]": "error"}, lambda r: r["status"] == "error"),
+        (
+            "/orchestration/batches/list",
+            "batches",
+            {"statuses[]": ["pending", "querying"]},
+            lambda b: b["status"] in {"pending", "querying"},
+        ),
+        ("/orchestration/batches/list", "batches", {"isFinished": "false"}, lambda b: b["finishedAt"] is None),
+        ("/orchestration/batches/list", "batches", {"isSkipped": "true"}, lambda b: b["status"] == "skipped"),
+        ("/orchestration/batches/list", "batches", {"hasRuns": "false"}, lambda b: b["runsCount"] == 0),
+        (
+            "/orchestration/batches/list",
+            "batches",
+            {"includedDataKinds[]": ["form", "file"], "excludedDataKinds[]": "file"},
+            lambda b: b["data"]["kind"] == "form",
+        ),
     ],
 )
 def test_documented_filters_apply(box, api, path, entity, query, passes):
@@ -259,17 +287,91 @@ def test_runs_and_spans_filter_by_status_title_and_execution(box, api):
     assert spans == sum(s["executionStatus"] == "error" and s["nodeKind"] == "connector" for s in box.truth("spans"))
 
 
-def test_a_release_is_found_by_its_state(box, api):
-    """deployed and draft give the release of an agent in that state, or releaseNotFound."""
-    releases = box.truth("agent_releases")
-    for agent in box.truth("agents"):
+@pytest.mark.parametrize(
+    ("group", "parent", "entity", "missing"),
+    [
+        ("ai", "agent", "agent_releases", {"deployed": "releaseNotFound", "draft": "releaseNotFound"}),
+        ("orchestration", "workflow", "workflow_releases", {"deployed": "releaseNotFound"}),
+    ],
+)
+def test_a_release_is_found_by_its_state(box, api, group, parent, entity, missing):
+    """deployed and draft give the release in that state; an agent may lack either, a workflow only the deployed one."""
+    releases = box.truth(entity)
+    for owner in box.truth(f"{parent}s"):
         for status in ("deployed", "draft"):
-            own = [r for r in releases if r["agentUuid"] == agent["uuid"] and r["status"] == status]
-            answer = api.get(f"/ai/releases/{status}", params={"agentUuid": agent["uuid"]})
+            own = [r for r in releases if r[f"{parent}Uuid"] == owner["uuid"] and r["status"] == status]
+            answer = api.get(f"/{group}/releases/{status}", params={f"{parent}Uuid": owner["uuid"]})
             if own:
                 assert answer.json()["release"] in own
             else:
-                assert (answer.status_code, answer.json()) == (404, {"reason": "releaseNotFound"})
+                assert (answer.status_code, answer.json()) == (404, {"reason": missing[status]})
+    unknown = {"workflowUuid": "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"}
+    answer = api.get("/orchestration/releases/draft", params=unknown)
+    assert (answer.status_code, answer.json()) == (404, {"reason": "workflowNotFound"})
+
+
+def test_batches_are_found_by_what_they_belong_to(box, api):
+    """uuids, workflowUuids, releaseUuid and the parents of a group's batch give what belongs to them."""
+    truth = box.truth("batches")
+    group = next(batch for batch in truth if batch["data"]["kind"] == "group")
+    some = [batch["uuid"] for batch in truth[:3]]
+    sent = {
+        "uuids[]": ([*some, "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"], lambda b: b["uuid"] in some),
+        "workflowUuids[]": ([group["workflowUuid"]], lambda b: b["workflowUuid"] == group["workflowUuid"]),
+        "releaseUuid": (group["releaseUuid"], lambda b: b["releaseUuid"] == group["releaseUuid"]),
+    }
+    for name in ("parentRunUuid", "parentNodeUuid"):
+        sent[name] = (group["data"][name], lambda b, name=name: b["data"].get(name) == group["data"][name])
+    for name, (value, passes) in sent.items():
+        rows, _ = listed(api, "GET", "/orchestration/batches/list", "batches", {name: value})
+        wanted = [batch for batch in truth if passes(batch)]
+        assert wanted
+        assert keyed(rows, "uuid") == keyed(wanted, "uuid"), name
+
+
+def test_records_are_listed_per_workflow_with_their_latest_run(box, api):
+    """records/list needs a workflow and counts; ids, titles, statuses, runs and times pick what they say."""
+    assert api.post("/orchestration/records/list", json={}).status_code == 400
+    truth = box.truth("orchestration_records")
+    for workflow in {record["workflowUuid"] for record in truth}:
+        own = [record for record in truth if record["workflowUuid"] == workflow]
+        sent = {"workflowUuid": workflow, "limit": 100}
+        rows, _ = listed(api, "POST", "/orchestration/records/list", "records", sent)
+        assert keyed(rows, "workflowUuid", "id") == keyed(own, "workflowUuid", "id")
+        assert api.post("/orchestration/records/count", json={"workflowUuid": workflow}).json() == {"count": len(own)}
+
+    def count(**more):
+        sent = {"workflowUuid": last["workflowUuid"], **more}
+        return api.post("/orchestration/records/count", json=sent).json()["count"]
+
+    last = max(truth, key=lambda record: record["updatedAt"])
+    own = [record for record in truth if record["workflowUuid"] == last["workflowUuid"]]
+    ids = [record["id"] for record in own[:4]]
+    assert count(ids=ids) == len(ids)
+    assert count(statuses=["error", "running"]) == sum(r["status"] in {"error", "running"} for r in own)
+    assert count(titleOrId=last["id"]) >= 1
+    assert count(batchUuid=last["batchUuid"] or last["workflowUuid"]) == sum(
+        r["batchUuid"] == (last["batchUuid"] or last["workflowUuid"]) for r in own
+    )
+    middle = sorted(record["updatedAt"] for record in own)[len(own) // 2]
+    assert count(updatedAfter=middle) == sum(r["updatedAt"] >= middle for r in own)
+
+
+def test_a_slug_is_known_or_not(box, api, companies):
+    """existsBySlug answers for columns of a model and models of a dataset; a parent that is not there is not found."""
+    column = companies["additionalColumns"][0]["slug"]
+    asked = [
+        ("columns", {"modelUuid": companies["uuid"]}, companies["columns"][0]["slug"], "modelNotFound"),
+        ("columns", {"modelUuid": companies["uuid"]}, column, "modelNotFound"),
+        ("models", {"datasetUuid": companies["datasetUuid"]}, companies["slug"], "datasetNotFound"),
+    ]
+    for what, parent, slug, reason in asked:
+        path = f"/storage/{what}/existsBySlug"
+        assert api.get(path, params={**parent, "slug": slug}).json() == {"exists": True}
+        assert api.get(path, params={**parent, "slug": f"{slug}_"}).json() == {"exists": False}
+        unknown = dict.fromkeys(parent, "6f9619ff-8b86-4d01-b42d-00cf4fc964ff")
+        answer = api.get(path, params={**unknown, "slug": slug})
+        assert (answer.status_code, answer.json()) == (404, {"reason": reason})
 
 
 SINGLE = [
@@ -284,6 +386,8 @@ SINGLE = [
     ("/orchestration/traces/", "traces", "trace"),
     ("/ai/agents/", "agents", "agent"),
     ("/ai/releases/", "agent_releases", "release"),
+    ("/orchestration/releases/", "workflow_releases", "release"),
+    ("/orchestration/batches/", "batches", "batch"),
     ("/ai/chats/", "chats", "chat"),
     ("/ai/messages/", "messages", "message"),
 ]

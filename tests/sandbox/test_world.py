@@ -37,12 +37,13 @@ def test_every_table_is_dense(tables, entity):
 
 
 def test_keys_are_uuids_of_version_four(tables):
-    """Rows are kept under their own uuid, and spans under their natural key."""
+    """Rows are kept under their own uuid; spans and records, which have none, under their natural key."""
+    natural = {"spans": ("runUuid", "executionIndex"), "orchestration_records": ("workflowUuid", "id")}
     for entity in ENTITIES:
+        names = natural.get(entity, ("uuid",))
         for key, row in tables[entity].items():
-            own = f"{row['runUuid']}:{row['executionIndex']}" if entity == "spans" else row["uuid"]
-            assert key == own
-            assert UUID4.fullmatch(row["runUuid"] if entity == "spans" else row["uuid"])
+            assert key == ":".join(str(row[name]) for name in names)
+            assert UUID4.fullmatch(row[names[0]])
 
 
 def test_what_pages_has_three_pages_of_a_hundred(tables):
@@ -56,6 +57,8 @@ def test_what_pages_has_three_pages_of_a_hundred(tables):
     assert len(tables["agent_releases"]) > 250
     assert len(tables["spans"]) > 1500
     assert min(len(tables["traces"]), len(tables["chats"])) > 350
+    for entity in ("workflow_releases", "batches", "orchestration_records", "storage_runs"):
+        assert len(tables[entity]) > 200, entity
 
 
 def test_rows_have_exactly_the_physical_columns(world):

@@ -27,6 +27,10 @@ SCHEMAS = {
     "agent_releases": "AgentRelease",
     "chats": "Chat",
     "messages": "Message",
+    "workflow_releases": "WorkflowRelease",
+    "batches": "Batch",
+    "orchestration_records": "OrchestrationRecord",
+    "storage_runs": "StorageRun",
 }
 
 
@@ -140,14 +144,23 @@ def test_secrets_are_easy_to_recognise():
         for client in row.get("mcpClients", [])
         if client.get("authentication")
     ]
+    code = [
+        entry["secretValue"]
+        for entity in ("agent_releases", "messages")
+        for row in tables[entity].values()
+        for capability in row.get("capabilities") or ()
+        for entry in capability.get("config", {}).get("env", ())
+        if "secretValue" in entry
+    ]
     found = [
         *(value["value"] for value in encrypted),
         *forms,
         *tokens,
+        *code,
         world.user["webExtensionData"]["linkedin"]["li_at"],
     ]
     assert all(secret.startswith("sandbox-secret-") for secret in found)
-    assert min(len(encrypted), len(forms), len(tokens)) >= 3
+    assert min(len(encrypted), len(forms), len(tokens), len(code)) >= 3
     assert any(
         "sandbox-secret-" in json.dumps(a["deployedRelease"]) for a in tables["agents"].values() if a["deployedRelease"]
     )

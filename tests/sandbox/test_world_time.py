@@ -141,8 +141,12 @@ def test_last_emitted_moves_with_the_rows_only(day):
 
 
 @pytest.mark.parametrize(
-    "entity", ["runs", "chats", "messages", "segments", "agents", "agent_releases", "plays", "tools"]
-)
+    "entity",
+    [
+        "runs", "chats", "messages", "segments", "agents", "agent_releases", "plays", "tools", "workflow_releases",
+        "batches", "orchestration_records", "storage_runs",
+    ],
+)  # fmt: skip
 def test_what_changes_says_when(day, entity):
     """A row that is new or different was updated inside the day."""
     new, changed = moved(day, entity)
@@ -153,11 +157,11 @@ def test_what_changes_says_when(day, entity):
 
 
 def test_models_change_their_definition_without_their_rows(day):
-    """A model that was only described anew moves updatedAt, one whose rows moved only lastEmittedAt."""
+    """A model that was only described anew moves updatedAt; its rows move lastEmittedAt, and its runs lastRun."""
     _, changed = moved(day, "models")
     for before, after in changed.values():
         differing = {key for key in after if after[key] != before[key]}
-        assert differing <= {"lastEmittedAt", "description", "updatedAt"}
+        assert differing <= {"lastEmittedAt", "lastRun", "description", "updatedAt"}
         assert ("description" in differing) == ("updatedAt" in differing)
 
 

@@ -1,13 +1,28 @@
 """Every operation that the sandbox serves, by the groups of the API."""
 
 from cargo_source.sandbox.operations import Operation
-from cargo_source.sandbox.routes import ai, orchestration, records, segmentation, storage, workspace
+from cargo_source.sandbox.routes import (
+    ai,
+    batches,
+    orchestration,
+    records,
+    run_exports,
+    runtime_query,
+    segmentation,
+    storage,
+    work_records,
+    workspace,
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     *workspace.OPERATIONS,
     *storage.OPERATIONS,
     *records.OPERATIONS,
     *segmentation.OPERATIONS,
+    *batches.OPERATIONS,
+    *work_records.OPERATIONS,
+    *run_exports.OPERATIONS,
+    *runtime_query.OPERATIONS,
     *orchestration.OPERATIONS,
     *ai.OPERATIONS,
 )

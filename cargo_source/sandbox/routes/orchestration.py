@@ -38,7 +38,7 @@ def _is_finished(run: Wire, wanted: bool) -> bool:
     return (run["finishedAt"] is not None) == wanted
 
 
-def _executions_match(run: Wire, tree: Wire) -> bool:
+def executions_match(run: Wire, tree: Wire) -> bool:
     """Evaluate an executionsFilter: two levels, no groups match all."""
     groups = [
         _joined([_node_matches(run, each) for each in group["conditions"]], group["conjonction"])
@@ -88,7 +88,7 @@ RUNS = Listing(
         "recordTitle": contains("recordTitle"),
         "recordTitleOrId": contains("recordTitle", "recordId"),
         "isFinished": _is_finished,
-        "executionsFilter": _executions_match,
+        "executionsFilter": executions_match,
     },
 )
 SPANS = Listing(
@@ -116,7 +116,7 @@ TRACES = Listing(
     tests={"statuses": among("status")},
 )
 
-_EXECUTIONS = structure(
+EXECUTIONS = structure(
     {
         "conjonction": required(one_of("or", "and")),
         "groups": required(
@@ -142,7 +142,7 @@ _EXECUTIONS = structure(
         ),
     }
 )
-_RUNS: Fields = {
+RUN_FIELDS: Fields = {
     # Optional in the vendor's client, required by the server (vendor guidance).
     "workflowUuid": required(uuid()),
     **dict.fromkeys(("userUuid", "batchUuid", "releaseUuid", "parentBatchUuid", "parentUuid"), uuid()),
@@ -150,7 +150,7 @@ _RUNS: Fields = {
     "statuses": several(one_of(*RUN_STATUSES)),
     **dict.fromkeys(("isGroupParent", "isFinished"), boolean()),
     **dict.fromkeys(("recordId", "recordTitle", "recordTitleOrId"), text()),
-    "executionsFilter": _EXECUTIONS,
+    "executionsFilter": EXECUTIONS,
     **dict.fromkeys(("createdAfter", "createdBefore", "updatedAfter", "updatedBefore"), moment()),
 }
 _SPANS: Fields = {
@@ -183,8 +183,8 @@ OPERATIONS = (
     get("/orchestration/plays/{uuid}", Getting("plays", "play", "playNotFound")),
     get("/orchestration/tools/list", Listing("tools", "tools")),
     get("/orchestration/tools/{uuid}", Getting("tools", "tool", "toolNotFound")),
-    post("/orchestration/runs/list", RUNS, {**_RUNS, **CAPPED_PAGING}),
-    post("/orchestration/runs/count", RUNS.count, _RUNS),
+    post("/orchestration/runs/list", RUNS, {**RUN_FIELDS, **CAPPED_PAGING}),
+    post("/orchestration/runs/count", RUNS.count, RUN_FIELDS),
     get("/orchestration/runs/{uuid}", _run_with_context),
     post("/orchestration/spans/list", SPANS, {**_SPANS, "limit": integer(1, 1000), "offset": integer(0)}),
     post("/orchestration/spans/count", SPANS.count, _SPANS),

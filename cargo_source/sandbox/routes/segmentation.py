@@ -8,7 +8,7 @@ import duckdb
 
 from cargo_source.sandbox.answers import Answer, Call, Refusal, not_found
 from cargo_source.sandbox.conditions import text_literal
-from cargo_source.sandbox.exports import export_parts, text_parts
+from cargo_source.sandbox.exports import export_parts, text_part
 from cargo_source.sandbox.filters import InvalidFilter, compile_filter, order_by, table_of
 from cargo_source.sandbox.listings import PAGE, PAGING, Getting, Listing
 from cargo_source.sandbox.operations import get, post
@@ -125,7 +125,7 @@ def _fetch_change(call: Call) -> Answer:
 def _download_change(call: Call) -> Answer:
     segment, rows = _change_rows(call)
     names = [column["slug"] for column in _change_columns(call, segment["modelUuid"])]
-    return Answer({"urls": call.links(text_parts(rows, names), "csv")})
+    return Answer({"urls": call.links([text_part(rows, names)], "csv")})
 
 
 def _download_old(call: Call) -> Answer:

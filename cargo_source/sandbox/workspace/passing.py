@@ -52,7 +52,10 @@ class Step:
         self._chat()
         self._release()
         self._rename()
-        self.world.traces.settle()
+        self.world.batch_courses.live(self)
+        self.world.workflow_releases.live(self)
+        self.world.storage_runs.live(self)
+        self.world.settle()
         return self.counts
 
     def part(self, share: float) -> int:

@@ -81,7 +81,7 @@ class Releases:
             "resources": self._resources(place)[: 1 + place % 2] if number % 4 else [],
             "capabilities": [
                 {"slug": "memory", "config": {}},
-                {"slug": capability, "config": _LIMITS.get(capability, {"maxUses": 5})},
+                {"slug": capability, "config": self._config(capability, place, number)},
             ],
             "suggestedActions": [
                 {"text": "Research this account", "actions": [{"slug": "find_email"}]},
@@ -89,6 +89,14 @@ class Releases:
             ],
             "mcpClients": self._mcp_clients(number) if (place + number) % 3 == 0 else [],
         }
+
+    def _config(self, capability: str, place: int, number: int) -> Wire:
+        """Return the settings of a capability; code runs in an environment that may hold a secret."""
+        config = _LIMITS.get(capability, {"maxUses": 5})
+        if capability != "code":
+            return config
+        secret = {"name": "CRM_TOKEN", "secretValue": self._team.secret("code", place, number)}
+        return {**config, "env": [{"name": "REGION", "value": "eu"}, secret]}
 
     def _behaviour(self, place: int, number: int) -> Wire:
         """Return how a release thinks: prompt, language model, output, evaluator."""

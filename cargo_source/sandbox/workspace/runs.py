@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cargo_source.sandbox.identity import uuid_for
-from cargo_source.sandbox.moments import DAY, SECOND, iso
+from cargo_source.sandbox.moments import SECOND, iso
 from cargo_source.sandbox.workspace.executions import execution_of
 
 if TYPE_CHECKING:
@@ -31,6 +30,10 @@ class Record:
     id: str
     title: str
 
+    def titled(self, title: str) -> Record:
+        """Return the same under another title."""
+        return replace(self, title=title)
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -51,9 +54,22 @@ class Runs:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def start(self, plan: Plan, record: Record, timeline: Timeline, fate: str, origin: Origin | None = None) -> Wire:
-        """Run a workflow on a record; the fate is a run status, or `fallback` for a success by way of one."""
+    def start(
+        self,
+        plan: Plan,
+        record: Record,
+        timeline: Timeline,
+        fate: str,
+        origin: Origin | None = None,
+        batch: Wire | None = None,
+    ) -> Wire:
+        """Run a workflow on a record; the fate is a run status, or `fallback` for a success by way of one.
+
+        A run of a play finds its batch by itself; one of a tool has none unless it is given.
+        """
         run = self._new(plan, record, timeline, origin)
+        if batch:
+            run |= {key: batch[key] for key in ("userUuid", "releaseUuid", "nodes")} | {"batchUuid": batch["uuid"]}
         self._world.tables["runs"][run["uuid"]] = run
         self._walk(run, plan, plan.graph.outer(), timeline, fate)
         return run
@@ -63,7 +79,6 @@ class Runs:
         uuid = stream.uuid()
         drafted = origin is None and plan.spec is None and stream.chance(0.05)
         batched = origin is None and plan.spec is not None and stream.chance(0.7)
-        day = timeline.moment // DAY
         return {
             "uuid": uuid,
             "workspaceUuid": self._world.team.workspace_uuid,
@@ -71,7 +86,7 @@ class Runs:
             "userUuid": stream.pick(self._world.team.users) if origin is None and plan.spec is None else None,
             "releaseUuid": None if drafted else plan.release,
             "nodes": plan.graph.nodes if drafted else None,
-            "batchUuid": uuid_for(plan.workflow, "batch", day) if batched else None,
+            "batchUuid": self._world.batches.join(plan, timeline.moment) if batched else None,
             "traceUuid": origin.trace if origin else stream.uuid(),
             "temporalWorkflowId": f"run-{uuid}",
             "recordId": record.id,
@@ -193,13 +208,14 @@ class Runs:
 
     def _fan_out(self, run: Wire, plan: Plan, execution: Wire, timeline: Timeline) -> None:
         """Start one child run of the same workflow per item of the group."""
-        batch = timeline.stream.uuid()
+        batch = self._world.batches.fan_out(run, plan, execution, timeline)
         run["isGroupParent"] = True
         execution["nodeBatchUuid"] = batch
         for item in range(GROUP_SIZE):
             origin = Origin(run["traceUuid"], run["uuid"], execution["nodeUuid"], batch)
             record = Record(f"{run['recordId']}:{item}", f"{run['recordTitle']} / {item + 1}")
             child = self._new(plan, record, timeline, origin) | {"isGroupParent": False, "batchUuid": batch}
+            child["releaseUuid"] = run["releaseUuid"]
             self._world.tables["runs"][child["uuid"]] = child
             self._walk(child, plan, plan.graph.inner(), timeline, "success")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cargo_source.sandbox.identity import Stream, uuid_for
+from cargo_source.sandbox.identity import Stream, number_for, uuid_for
 from cargo_source.sandbox.moments import DAY, HOUR, iso
 from cargo_source.sandbox.workspace.warehouse import HISTORY_DAYS
 
@@ -32,8 +32,13 @@ class Team:
         self.folders = [uuid_for(seed, "folder", number) for number in range(5)]
         self._secrets = 0
 
-    def secret(self) -> str:
-        """Return a made-up secret that is easy to recognise where it must not appear."""
+    def secret(self, *owner: object) -> str:
+        """Return a made-up secret that is easy to recognise where it must not appear.
+
+        It follows from its owner's name; without one it is the next in line.
+        """
+        if owner:
+            return f"{SECRET}{number_for(self.seed, 'secret', *owner) % 10**12}"
         self._secrets += 1
         return f"{SECRET}{self._secrets}"
 

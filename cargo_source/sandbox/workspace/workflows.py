@@ -1,7 +1,7 @@
 """Workflows, and the plans by which they run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cargo_source.sandbox.identity import Stream, uuid_for
@@ -12,18 +12,6 @@ from cargo_source.sandbox.workspace.team import Team
 
 Wire = dict[str, Any]
 
-_BATCH_STATUSES = (
-    "pending",
-    "syncing",
-    "skipped",
-    "querying",
-    "running",
-    "success",
-    "cancelling",
-    "error",
-    "cancelled",
-)
-_FINISHED_BATCHES = frozenset({"skipped", "success", "error", "cancelled"})
 _FIELD_KINDS = ("string", "number", "boolean", "any", "date", "enum", "array")
 _SUMMARY = (
     "uuid", "slug", "name", "description", "kind", "actionSlug", "connectorUuid", "integrationSlug", "templateSlug",
@@ -47,6 +35,8 @@ class Plan:
     """The workflow of the tool that a tool node calls."""
     ready: bool
     """Whether a release is deployed."""
+    first_batch: str | None = None
+    """The uuid of the first batch of some plays."""
 
 
 class Workflows:
@@ -61,9 +51,11 @@ class Workflows:
 
     def add_for_play(self, place: int, shape: str, spec: ModelSpec, *, ready: bool) -> Plan:
         """Make the workflow of a play."""
-        plan = self._plan(f"play-{place}", shape, spec, ready=ready)
-        batch = self._last_batch(place) if place % 4 else None
-        owner = {"playUuid": play_uuid(self._team.seed, place), "toolUuid": None, "lastBatch": batch}
+        name = f"play-{place}"
+        plan = self._plan(name, shape, spec, ready=ready)
+        owner = {"playUuid": play_uuid(self._team.seed, place), "toolUuid": None, "lastBatch": None}
+        if place % 4:
+            plan = self.plans[name] = replace(plan, first_batch=self._stream.uuid())
         self.rows[plan.workflow] = self._workflow(place + 1, plan, owner)
         return plan
 
@@ -114,18 +106,6 @@ class Workflows:
             "folderUuid": self._team.folder(self._stream),
             "template": template if place % 3 == 0 else None,
             "deployedRelease": self._deployed(place, plan, moved) if plan.ready else None,
-        }
-
-    def _last_batch(self, place: int) -> Wire:
-        status = _BATCH_STATUSES[place % len(_BATCH_STATUSES)]
-        moment = self._team.created + 100 * DAY + place * MINUTE
-        return {
-            "uuid": self._stream.uuid(),
-            "status": status,
-            "runsStatus": ("healthy", "unhealthy", None)[place % 3],
-            "errorMessage": "No record could be queried." if status == "error" else None,
-            "createdAt": iso(moment - HOUR),
-            "finishedAt": iso(moment) if status in _FINISHED_BATCHES else None,
         }
 
     def _deployed(self, place: int, plan: Plan, moment: int) -> Wire:
