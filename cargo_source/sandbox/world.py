@@ -10,9 +10,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cargo_source.sandbox.entities import TABLES
 from cargo_source.sandbox.models import MODELS
 from cargo_source.sandbox.moments import DAY, HOUR, MINUTE, from_datetime, to_datetime
-from cargo_source.sandbox.workspace import history, storage
+from cargo_source.sandbox.workspace import history, office, storage
 from cargo_source.sandbox.workspace.agents import Agents
 from cargo_source.sandbox.workspace.changes import Changes
 from cargo_source.sandbox.workspace.chats import Chats
@@ -24,6 +25,7 @@ from cargo_source.sandbox.workspace.stirring import remember_emission
 from cargo_source.sandbox.workspace.team import Team
 from cargo_source.sandbox.workspace.tools import TOOLS, make_tools
 from cargo_source.sandbox.workspace.traces import Traces
+from cargo_source.sandbox.workspace.usage import Usage
 from cargo_source.sandbox.workspace.warehouse import PhysicalColumn, Warehouse, columns_of, model_uuid
 from cargo_source.sandbox.workspace.workflows import Plan, Workflows, tool_uuid
 
@@ -36,18 +38,14 @@ if TYPE_CHECKING:
 Wire = dict[str, Any]
 
 DEFAULT_START = datetime(2026, 3, 2, 9, tzinfo=UTC)
-ENTITIES = (
-    "datasets", "models", "relationships", "segments", "changes", "workflows", "plays", "tools", "runs", "spans",
-    "traces", "agents", "agent_releases", "chats", "messages",
-)  # fmt: skip
 
 
 class World:
     """A Cargo workspace: wire-shaped dicts per entity, and a DuckDB table for the rows of each model.
 
-    `tables` maps an entity's name to its rows by uuid (spans by `<runUuid>:<executionIndex>`). A run carries its
-    executions. `change_rows` maps a change's uuid to its rows, those of kind unchanged included; a row object may be
-    shared by several changes, so it must not be written to. `revision` moves whenever anything does.
+    `tables` maps an entity's name to its rows by key (see `entities`). A run carries its executions. `change_rows` maps
+    a change's uuid to its rows, those of kind unchanged included; a row object may be shared by several changes, so it
+    must not be written to. `revision` moves whenever anything does.
     """
 
     def __init__(self, *, seed: int = 7, companies: int = 500, start: datetime | None = None) -> None:
@@ -57,11 +55,12 @@ class World:
         self.start = to_datetime(self.moment)
         self.revision = 0
         self._steps = 0
+        self.usage: Usage = Usage(self)
         self.team = Team(seed, self.moment)
-        self.workspace = self.team.workspace()
-        self.user = self.team.user()
+        self.workspace: Wire = self.team.workspace()
+        self.user: Wire = self.team.user()
         self.warehouse = Warehouse(seed)
-        self.tables: dict[str, dict[str, Wire]] = {name: {} for name in ENTITIES}
+        self.tables: dict[str, dict[str, Wire]] = {name: {} for name in TABLES}
         self.change_rows: dict[str, list[Wire]] = {}
         self._specs = {model_uuid(seed, spec): spec for spec in MODELS}
         self._settle_in()
@@ -83,6 +82,7 @@ class World:
         self.traces.settle()
         self.changes.write_history()
         count_uses(self)
+        office.settle(self)
 
     def _settle_agents(self) -> None:
         tables = self.tables

@@ -18,13 +18,14 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from cargo_source.sandbox.routes import OPERATIONS
+from cargo_source.sandbox.shapes import UUID4
 
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 SERVED = {(operation.path, operation.method.lower()): operation for operation in OPERATIONS}
 LENIENT = {path for path, _ in SERVED if path.startswith("/segmentation/segments/")}
 """What is wrong inside a filter is dropped and not refused, as in the real API."""
-STRICTER = {"limit", "offset", "fetchingLimit", "fetchingOffset", "workflowUuid"}
-"""Keys whose lower bound, or whose being required, is not in the schema: a refusal that names them is in order."""
+STRICTER = {"limit", "offset", "fetchingLimit", "fetchingOffset", "workflowUuid", "agentUuid", "from", "to"}
+"""Keys whose bound, form or being required is not in the schema: a refusal that names them is in order."""
 KNOWN: list[str] = []
 """Uuids of the shared sandbox, so that requests also find something."""
 
@@ -73,8 +74,8 @@ schemathesis.openapi.format("date-time", st.integers(0, 500_000).map(moment))
 
 @pytest.fixture(scope="module", autouse=True)
 def known(box):
-    for entity, rows in box.world.tables.items():
-        KNOWN.extend(uuid for uuid in list(rows)[:8] if entity != "spans")
+    for rows in box.world.tables.values():
+        KNOWN.extend(key for key in list(rows)[:8] if UUID4.fullmatch(key))
 
 
 def tried(test, path, method, mode):
@@ -139,7 +140,8 @@ def requests_of(box, path, method):
     """Requests that find something: for each object of the path, or for parents that have rows."""
     truth = {entity: box.truth(entity) for entity in ("models", "segments", "changes", "runs", "chats", "agents")}
     model = next(m for m in truth["models"] if m["lastEmittedAt"])
-    group = path.split("/")[2] if path.split("/")[1] != "ai" or "releases" not in path else "agent_releases"
+    group = path.split("/")[2]
+    group = {"releases": "agent_releases", "mcpServers": "mcp_servers"}.get(group, group)
     values = {
         "modelUuid": model["uuid"],
         "id": box.truth_rows(model["uuid"])[0]["_id"],
@@ -153,12 +155,21 @@ def requests_of(box, path, method):
         "startedAfter": "2020-01-01T00:00:00Z",
         "agentUuid": truth["agents"][0]["uuid"],
         "chatUuid": truth["chats"][0]["uuid"],
+        "scope": "user",
+        "from": "2026-01-01",
+        "to": "2026-01-31",
     }
     sent = {name: values[name] for name, field in SERVED[path, method].fields.items() if field.required}
-    if "{uuid}" not in path:
+    if path.startswith("/systemOfRecordIntegration") and sent:
+        sent["query"] = f"SELECT _id FROM {box.world.ddl(model['uuid']).split()[2]}"
+    if "{" not in path:
         return [(path, sent)]
-    rows = [m for m in truth["models"] if m["lastEmittedAt"]] if path.endswith("ddl") else box.truth(group)
-    return [(path.replace("{uuid}", row["uuid"]), sent) for row in rows[:12]]
+    rows = box.truth(group)
+    if path.endswith("ddl"):
+        rows = [m for m in truth["models"] if m["lastEmittedAt"]]
+    if path.endswith("raw"):
+        rows = [file for file in rows if file["size"] < 10_000 and not file["deletedAt"]]
+    return [(path.format_map(row), sent) for row in rows[:12]]
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATION_NAMES)
