@@ -43,6 +43,7 @@ GROUP BY ALL ORDER BY records DESC LIMIT 5
 """
 
 MODELS_SHOWN = 4
+HAPPENINGS_SHOWN = 10
 
 QUESTIONS = {
     "Which agents spend the most credits for a success?": CREDITS_PER_SUCCESS,
@@ -102,9 +103,12 @@ def _told(report: SyncReport) -> str:
 
 
 def _listed(moved: dict[str, Any]) -> str:
+    """Name what happened most often, and count the rest together."""
+    often = sorted(moved, key=lambda what: -moved[what])[:HAPPENINGS_SHOWN]
     # Rows added and chats opened: the sandbox counts them as rowsAdded and chatsOpened.
-    words = {what: re.sub(r"([a-z])([A-Z])", r"\1 \2", what).lower() for what in moved}
-    return ", ".join(f"{count:,} {words[what]}" for what, count in moved.items() if count)
+    words = {what: re.sub(r"([a-z])([A-Z])", r"\1 \2", what).lower() for what in often}
+    rest = sum(moved.values()) - sum(moved[what] for what in often)
+    return ", ".join(f"{moved[what]:,} {words[what]}" for what in often) + f" and {rest:,} smaller things"
 
 
 def _answer(out: Console, file: Path, question: str, query: str) -> None:

@@ -51,12 +51,13 @@ class Call:
 class Answer:
     """A body and how many rows its list holds; `listed` names the list, if there is one.
 
-    The body is an object, or bytes where rows are kept encoded.
+    The body is an object, or bytes where rows are kept encoded, or where it is no JSON at all.
     """
 
     body: dict[str, Any] | bytes
     listed: str | None = None
     rows: int = 0
+    media_type: str = "application/json"
 
     def encoded(self) -> bytes:
         """Give the body as JSON."""

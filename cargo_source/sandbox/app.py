@@ -50,7 +50,7 @@ def _endpoint(desk: Desk, operation: Operation) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         visit = _visit(request)
         visit.route = operation.path.removeprefix("/")
-        if operation.permission in visit.lacks:
+        if operation.needs & visit.lacks:
             raise Refusal(403, {"errorMessage": "forbidden"})
         fired = _fired(desk, request)
         stand_in = await _stand_in(fired, desk)
@@ -62,7 +62,7 @@ def _endpoint(desk: Desk, operation: Operation) -> Endpoint:
             call = Call(desk.store, params, path, any(fault.kind == "expired_link" for fault in fired))
             answer = _answered(operation, call, fired)
         visit.rows = answer.rows
-        return _broken(Response(answer.encoded(), media_type="application/json"), fired)
+        return _broken(Response(answer.encoded(), media_type=answer.media_type), fired)
 
     return endpoint
 

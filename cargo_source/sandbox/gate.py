@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-GROUPS = ("storage", "segmentation", "orchestration", "ai", "workspaceManagement")
+GROUPS = (
+    "storage", "segmentation", "orchestration", "ai", "workspaceManagement", "connection", "content", "billing",
+    "systemOfRecordIntegration",
+)  # fmt: skip
 """Groups of permissions; each is the first part of the paths that need it."""
+ADMIN = "admin"
+"""What a member's token lacks, whatever groups it has."""
 
 
 def secret(seed: int, purpose: str) -> str:
@@ -22,13 +27,14 @@ def secret(seed: int, purpose: str) -> str:
 
 
 class Tokens:
-    """The tokens of a workspace: one that may do all, and others that lack something."""
+    """The tokens of a workspace: one that may do all, a member's, and others that lack something."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self.full = secret(seed, "token")
         self.control = secret(seed, "control")
-        self._lacks: dict[str, frozenset[str]] = {self.full: frozenset()}
+        self.member = secret(seed, "member")
+        self._lacks: dict[str, frozenset[str]] = {self.full: frozenset(), self.member: frozenset({ADMIN})}
 
     def without(self, *groups: str) -> str:
         """Give a token that lacks some groups of permissions.

@@ -35,9 +35,9 @@ def _hundred(_params: Wire) -> int:
 class Listing:
     """A list operation.
 
-    A filter compares the field of its own name unless `tests` says otherwise; `xAfter` and `xBefore` compare `xAt`,
-    the first inclusive and the second exclusive. `parent` is the filter that nearly every call sends: rows are
-    grouped by it once, so that a list per parent does not read the whole table.
+    A filter compares the field of its own name, which a row may lack, unless `tests` says otherwise; `xAfter` and
+    `xBefore` compare `xAt`, the first inclusive and the second exclusive. `parent` is the filter that nearly every call
+    sends: rows are grouped by it once, so that a list per parent does not read the whole table.
     """
 
     table: str
@@ -79,7 +79,7 @@ class Listing:
 
     def test(self, name: str) -> Test:
         """Give the test of one filter."""
-        return self.tests.get(name) or _time_test(name) or (lambda row, value: row[name] == value)
+        return self.tests.get(name) or _time_test(name) or (lambda row, value: row.get(name) == value)
 
 
 def _time_test(name: str) -> Test | None:
@@ -104,11 +104,12 @@ def contains(*names: str) -> Test:
 
 @dataclass(frozen=True)
 class Getting:
-    """An operation that gives one object by the uuid in its path."""
+    """An operation that gives one object by the key in its path, which is a uuid nearly always."""
 
     table: str
     envelope: str
     reason: str
+    by: str = "uuid"
 
     def __call__(self, call: Call) -> Answer:
         """Answer the object."""
@@ -116,7 +117,7 @@ class Getting:
 
     def found(self, call: Call) -> Wire:
         """Give the object, or refuse with the documented reason."""
-        found: Wire | None = call.store.world.tables[self.table].get(call.path["uuid"])
+        found: Wire | None = call.store.world.tables[self.table].get(call.path[self.by])
         if found is None:
             raise not_found(self.reason)
         return found

@@ -85,7 +85,7 @@ def _models_read(call: Call) -> list[str]:
 
 def after(fault: Fault, answer: Answer) -> Answer:
     """Give the answer with its list or its flag made wrong."""
-    if fault.kind == "refreshing":
+    if fault.kind == "refreshing" and answer.media_type == "application/json":
         return replace(answer, body={**answer.opened(), "isRefreshing": True})
     if answer.listed is None or fault.kind not in _SPOIL:
         return answer

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from cargo_source.sandbox.answers import Answer, Call, Refusal, failed, invalid
+from cargo_source.sandbox.gate import ADMIN
 from cargo_source.sandbox.shapes import UUID4, Fields, Issue, read_body, read_query
 
 if TYPE_CHECKING:
@@ -22,19 +23,23 @@ LARGEST_BODY = 10_000_000
 class Operation:
     """One method on one path; the path is relative to /v1 and may hold `{uuid}`.
 
-    `fields` describe the query of a GET and the body of anything else.
+    `fields` describe the query of a GET and the body of anything else. `admin` says that only an administrator may.
     """
 
     method: str
     path: str
     answer: Callable[[Call], Answer]
     fields: Fields = field(default_factory=dict)
+    admin: bool = False
 
     @property
-    def permission(self) -> str | None:
-        """Name the group of permissions that a token needs; any token may ask who it is."""
+    def needs(self) -> frozenset[str]:
+        """Name what a token needs: the path's group of permissions, and to be an administrator's.
+
+        Any token may ask who it is.
+        """
         group = self.path.split("/")[1]
-        return None if group == "userManagement" else group
+        return frozenset({group, ADMIN} if self.admin else {group}) - {"userManagement"}
 
     async def read(self, request: Request) -> dict[str, Any]:
         """Check what was sent and give its parameters.
@@ -54,9 +59,9 @@ class Operation:
         return params
 
 
-def get(path: str, answer: Callable[[Call], Answer], fields: Fields | None = None) -> Operation:
+def get(path: str, answer: Callable[[Call], Answer], fields: Fields | None = None, *, admin: bool = False) -> Operation:
     """Describe a GET, with the fields of its query."""
-    return Operation("GET", path, answer, fields or {})
+    return Operation("GET", path, answer, fields or {}, admin)
 
 
 def post(path: str, answer: Callable[[Call], Answer], fields: Fields) -> Operation:

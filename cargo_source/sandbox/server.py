@@ -90,6 +90,10 @@ class Sandbox:
         """Give a token that lacks groups of permissions, such as `segmentation`."""
         return self._desk.tokens.without(*groups)
 
+    def token_for_member(self) -> str:
+        """Give a token that has every group of permissions and is refused where only an administrator may."""
+        return self._desk.tokens.member
+
     def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0) -> dict[str, int]:
         """Let time pass and give what happened, as counts per kind of event."""
         with self._desk.store.lock:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from cargo_source.sandbox.moments import iso
@@ -150,6 +150,25 @@ def _moment(value: str) -> str | None:
     except (ValueError, OverflowError):
         return None
     return iso(-((datetime(1970, 1, 1, tzinfo=UTC) - found) // timedelta(milliseconds=1)))
+
+
+def day() -> Field:
+    """Take a day as YYYY-MM-DD."""
+
+    def check(value: Any, path: Path, issues: list[Issue]) -> Any:
+        if not isinstance(value, str) or not _is_day(value):
+            broken = {"code": "invalid_string", "validation": "date", "message": "Invalid date"}
+            issues.append({**broken, "path": list(path)})
+        return value
+
+    return Field(check)
+
+
+def _is_day(value: str) -> bool:
+    try:
+        return date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
 
 
 def integer(least: int, most: int | None = None) -> Field:

@@ -27,7 +27,7 @@ def translated(query: str, world: World) -> str:
     Raises:
         QueryError: It does not parse, is no single SELECT, or names a table that does not exist.
     """
-    tree = _parsed(query)
+    tree = parsed(query)
     _check_tables(tree, world)
     _name_columns(tree)
     try:
@@ -39,11 +39,16 @@ def translated(query: str, world: World) -> str:
 def models_in(query: str, world: World) -> list[str]:
     """Give the uuids of the models that a query reads, in the order of their names in it."""
     known = _tables(world)
-    found = [known.get((table.db, table.name)) for table in _parsed(query).find_all(exp.Table)]
+    found = [known.get((table.db, table.name)) for table in parsed(query).find_all(exp.Table)]
     return [uuid for uuid in found if uuid]
 
 
-def _parsed(query: str) -> exp.Query:
+def parsed(query: str) -> exp.Query:
+    """Read a query of the warehouse.
+
+    Raises:
+        QueryError: It does not parse, or is no single SELECT.
+    """
     try:
         statements = [each for each in sqlglot.parse(query, read="bigquery") if each is not None]
     except (sqlglot.errors.SqlglotError, RecursionError) as error:

@@ -10,10 +10,11 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cargo_source.sandbox.entities import TABLES
 from cargo_source.sandbox.identity import Stream
 from cargo_source.sandbox.models import MODELS
 from cargo_source.sandbox.moments import DAY, HOUR, MINUTE, from_datetime, to_datetime
-from cargo_source.sandbox.workspace import history, storage
+from cargo_source.sandbox.workspace import history, office, storage
 from cargo_source.sandbox.workspace.agents import Agents
 from cargo_source.sandbox.workspace.batch_courses import BatchCourses
 from cargo_source.sandbox.workspace.batches import Batches
@@ -30,6 +31,7 @@ from cargo_source.sandbox.workspace.storage_runs import StorageRuns
 from cargo_source.sandbox.workspace.team import Team
 from cargo_source.sandbox.workspace.tools import TOOLS, make_tools
 from cargo_source.sandbox.workspace.traces import Traces
+from cargo_source.sandbox.workspace.usage import Usage
 from cargo_source.sandbox.workspace.warehouse import PhysicalColumn, Warehouse, columns_of, model_uuid
 from cargo_source.sandbox.workspace.workflow_releases import WorkflowReleases
 from cargo_source.sandbox.workspace.workflows import Plan, Workflows, tool_uuid
@@ -42,19 +44,14 @@ if TYPE_CHECKING:
 Wire = dict[str, Any]
 
 DEFAULT_START = datetime(2026, 3, 2, 9, tzinfo=UTC)
-ENTITIES = (
-    "datasets", "models", "relationships", "segments", "changes", "workflows", "plays", "tools", "runs", "spans",
-    "traces", "agents", "agent_releases", "chats", "messages", "workflow_releases", "batches", "orchestration_records",
-    "storage_runs",
-)  # fmt: skip
 
 
 class World:
     """A Cargo workspace: wire-shaped dicts per entity, and a DuckDB table for the rows of each model.
 
-    `tables` maps an entity's name to its rows by uuid (spans by `<runUuid>:<executionIndex>`). A run carries its
-    executions. `change_rows` maps a change's uuid to its rows, those of kind unchanged included; a row object may be
-    shared by several changes, so it must not be written to. `revision` moves whenever anything does.
+    `tables` maps an entity's name to its rows by key (see `entities`). A run carries its executions. `change_rows` maps
+    a change's uuid to its rows, those of kind unchanged included; a row object may be shared by several changes, so it
+    must not be written to. `revision` moves whenever anything does.
     """
 
     def __init__(self, *, seed: int = 7, companies: int = 500, start: datetime | None = None) -> None:
@@ -64,11 +61,12 @@ class World:
         self.start = to_datetime(self.moment)
         self.revision = 0
         self._steps = 0
+        self.usage: Usage = Usage(self)
         self.team = Team(seed, self.moment)
-        self.workspace = self.team.workspace()
-        self.user = self.team.user()
+        self.workspace: Wire = self.team.workspace()
+        self.user: Wire = self.team.user()
         self.warehouse = Warehouse(seed)
-        self.tables: dict[str, dict[str, Wire]] = {name: {} for name in ENTITIES}
+        self.tables: dict[str, dict[str, Wire]] = {name: {} for name in TABLES}
         self.change_rows: dict[str, list[Wire]] = {}
         self._specs = {model_uuid(seed, spec): spec for spec in MODELS}
         self.reshape = Reshaping(self)
@@ -98,6 +96,7 @@ class World:
         self.workflow_releases.write_history()
         self.storage_runs = StorageRuns(self)
         self.storage_runs.write_history()
+        office.settle(self)
 
     def settle(self) -> None:
         """Bring what is summed up from runs in step with them: traces, batches, records."""

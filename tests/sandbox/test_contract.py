@@ -19,13 +19,14 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from cargo_source.sandbox.routes import OPERATIONS
+from cargo_source.sandbox.shapes import UUID4
 
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 SERVED = {(operation.path, operation.method.lower()): operation for operation in OPERATIONS}
 LENIENT = {path for path, _ in SERVED if path.startswith("/segmentation/segments/")}
 """What is wrong inside a filter is dropped and not refused, as in the real API."""
-STRICTER = {"limit", "offset", "fetchingLimit", "fetchingOffset", "workflowUuid"}
-"""Keys whose lower bound, or whose being required, is not in the schema: a refusal that names them is in order."""
+STRICTER = {"limit", "offset", "fetchingLimit", "fetchingOffset", "workflowUuid", "agentUuid", "from", "to"}
+"""Keys whose bound, form or being required is not in the schema: a refusal that names them is in order."""
 KNOWN: list[str] = []
 """Uuids of the shared sandbox, so that requests also find something."""
 
@@ -74,8 +75,8 @@ schemathesis.openapi.format("date-time", st.integers(0, 500_000).map(moment))
 
 @pytest.fixture(scope="module", autouse=True)
 def known(box):
-    for entity, rows in box.world.tables.items():
-        KNOWN.extend(uuid for uuid in list(rows)[:8] if entity not in {"spans", "orchestration_records"})
+    for rows in box.world.tables.values():
+        KNOWN.extend(key for key in list(rows)[:8] if UUID4.fullmatch(key))
 
 
 def tried(test, path, method, mode):
@@ -161,18 +162,25 @@ def requests_of(box, path, method):
         "startedAfter": "2020-01-01T00:00:00Z",
         "agentUuid": truth["agents"][0]["uuid"],
         "chatUuid": truth["chats"][0]["uuid"],
+        "scope": "user",
+        "from": "2026-01-01",
+        "to": "2026-01-31",
     }
     sent = {name: values[name] for name, field in SERVED[path, method].fields.items() if field.required}
-    if "{uuid}" not in path:
+    if path.startswith("/systemOfRecordIntegration") and sent:
+        sent["query"] = f"SELECT _id FROM {box.world.ddl(model['uuid']).split()[2]}"
+    if "{" not in path:
         return [(path, sent)]
     rows = box.truth(TABLES.get("/".join(path.split("/")[:3]), path.split("/")[2]))
-    return [(path.replace("{uuid}", row["uuid"]), sent) for row in rows if can_be_asked(path, row)][:12]
+    return [(path.format_map(row), sent) for row in rows if can_be_asked(path, row)][:12]
 
 
 def can_be_asked(path, row):
-    """Some operations need more than that the object is there: a table, or an end."""
+    """Some operations need more than that the object is there: a table, an end, a small file."""
     if path.endswith("ddl"):
         return row["lastEmittedAt"]
+    if path.endswith("raw"):
+        return row["size"] < 10_000 and not row["deletedAt"]
     return not path.endswith("batches/{uuid}/download") or (row["finishedAt"] and row["data"]["kind"] != "group")
 
 

@@ -58,7 +58,12 @@ def test_faults_are_added_listed_and_cleared_through_the_door(own, door):
 
 
 @pytest.mark.parametrize(
-    "entity", ["workspaces", "users", "models", "columns", "runs", "executions", "spans", "change_rows"]
+    "entity",
+    [
+        *("workspaces", "users", "models", "columns", "runs", "executions", "spans", "change_rows"),
+        "actions",
+        "usage_metrics",
+    ],
 )
 def test_the_truth_is_told_through_the_door(own, door, entity):
     """Every entity as the store holds it; nested ones carry the key of their parent."""

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from cargo_source.sandbox.gate import RateLimit
+from cargo_source.sandbox.routes import OPERATIONS
 from tests.sandbox.conftest import client
 
 SOME = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
@@ -28,6 +29,10 @@ def test_a_missing_or_wrong_token_gets_a_bare_401(box, header):
         ("orchestration", "/orchestration/plays/list"),
         ("ai", "/ai/agents/list"),
         ("workspaceManagement", "/workspaceManagement/workspaces/current"),
+        ("connection", "/connection/connectors/list"),
+        ("content", "/content/files/list"),
+        ("billing", "/billing/subscriptions"),
+        ("systemOfRecordIntegration", "/systemOfRecordIntegration/logs/list"),
     ],
 )
 def test_a_token_that_lacks_a_permission_is_forbidden_there_and_only_there(box, group, path):
@@ -38,6 +43,26 @@ def test_a_token_that_lacks_a_permission_is_forbidden_there_and_only_there(box, 
         assert api.get("/userManagement/users/current").status_code == 200
         other = "/ai/agents/list" if group != "ai" else "/storage/models/list"
         assert api.get(other).status_code == 200
+
+
+ADMINS_ONLY = {
+    "/billing/usage/metrics",
+    "/billing/subscriptions",
+    "/billing/subscriptions/invoices",
+    "/workspaceManagement/users/list",
+    "/workspaceManagement/roles/list",
+}
+
+
+def test_a_member_is_forbidden_what_only_an_administrator_may(box):
+    """A member's token gets 403 on billing, users and roles, whatever it sends, and is let in everywhere else."""
+    with client(box, box.token_for_member()) as api:
+        for operation in OPERATIONS:
+            answer = api.request(operation.method, operation.path.replace("{uuid}", SOME))
+            if operation.path in ADMINS_ONLY:
+                assert (answer.status_code, answer.json()) == (403, {"errorMessage": "forbidden"}), operation.path
+            else:
+                assert answer.status_code in {200, 400, 404, 415}, operation.path
 
 
 def test_an_unknown_group_of_permissions_is_refused(box):
@@ -120,6 +145,18 @@ def test_a_broken_value_is_named_by_its_path(api, body, path):
         ("/orchestration/plays/list", {"modelUuid": [SOME, SOME]}, ["modelUuid"]),
         ("/storage/models/list", {"datasetUuid": SOME}, []),
         ("/storage/models/not-a-uuid", {}, ["uuid"]),
+        ("/content/files/list", {"kind": "remote"}, ["kind"]),
+        ("/ai/files/list", {"kind": "native"}, []),
+        ("/ai/memories/list", {}, ["scope"]),
+        ("/ai/memories/list", {"scope": "workspace"}, ["scope"]),
+        ("/ai/memories/list", {"scope": "agent"}, ["agentUuid"]),
+        ("/connection/integrations/list", {"hasActions": "yes"}, ["hasActions"]),
+        ("/connection/integrations/list", {"slugs[]": "slack"}, []),
+        ("/billing/usage/metrics", {"from": "2026-01-01"}, ["to"]),
+        ("/billing/usage/metrics", {"from": "2026-01-01", "to": "2026-02-30"}, ["to"]),
+        ("/billing/usage/metrics", {"from": "2026-01-01", "to": "20260131"}, ["to"]),
+        ("/billing/usage/metrics", {"from": "2026-01-01", "to": "2026-01-31", "unit": "credits"}, ["unit"]),
+        ("/systemOfRecordIntegration/logs/list", {"statuses[]": "failed"}, ["statuses", 0]),
     ],
 )
 def test_queries_are_checked_like_bodies(api, path, query, where):

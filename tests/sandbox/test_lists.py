@@ -1,5 +1,7 @@
 import pytest
 
+from cargo_source.sandbox.entities import ENTITIES
+
 EPOCH = "1970-01-01T00:00:00Z"
 
 WHOLE = [
@@ -11,6 +13,18 @@ WHOLE = [
     ("/orchestration/plays/list", "plays"),
     ("/orchestration/tools/list", "tools"),
     ("/ai/agents/list", "agents"),
+    ("/ai/mcpServers/list", "mcp_servers"),
+    ("/ai/files/list", "files"),
+    ("/content/files/list", "files"),
+    ("/content/libraries/list", "libraries"),
+    ("/connection/connectors/list", "connectors"),
+    ("/connection/integrations/list", "integrations"),
+    ("/connection/customIntegrations/list", "custom_integrations"),
+    ("/workspaceManagement/folders/list", "folders"),
+    ("/workspaceManagement/users/list", "users"),
+    ("/workspaceManagement/roles/list", "roles"),
+    ("/workspaceManagement/workspaces/list", "workspaces"),
+    ("/billing/subscriptions/invoices", "invoices"),
 ]
 
 
@@ -36,8 +50,11 @@ def listed(api, method, path, envelope, params, start=0):
 def test_lists_without_paging_give_everything(box, api, path, entity):
     """Every object of the workspace, exactly as it is, under the documented envelope."""
     answer = api.get(path).json()
-    assert list(answer) == [entity]
-    assert keyed(answer[entity], "uuid") == keyed(box.truth(entity), "uuid")
+    (envelope,) = answer
+    assert envelope.lower() == entity.replace("_", "")
+    key = ENTITIES[entity].key
+    assert len(answer[envelope]) == len(box.truth(entity))
+    assert keyed(answer[envelope], *key) == keyed(box.truth(entity), *key)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +73,7 @@ def test_lists_without_paging_give_everything(box, api, path, entity):
         ("GET", "/orchestration/releases/list", "workflow_releases", {}, ("uuid",)),
         ("GET", "/orchestration/batches/list", "batches", {}, ("uuid",)),
         ("GET", "/storage/runs/list", "storage_runs", {}, ("uuid",)),
+        ("GET", "/systemOfRecordIntegration/logs/list", "warehouse_queries", {}, ("uuid",)),
     ],
 )
 def test_pages_hold_everything_once(box, api, method, path, entity, params, key):
@@ -127,6 +145,7 @@ def test_messages_come_in_the_order_of_the_conversation(box, api):
         ("GET", "/orchestration/releases/list", "releases", "createdAt", {}),
         ("GET", "/orchestration/batches/list", "batches", "createdAt", {}),
         ("GET", "/storage/runs/list", "runs", "createdAt", {}),
+        ("GET", "/systemOfRecordIntegration/logs/list", "logs", "createdAt", {}),
         ("POST", "/orchestration/traces/list", "traces", "startedAt", {"startedAfter": EPOCH}),
         ("POST", "/orchestration/spans/list", "spans", "executionStartedAt", {"executionStartedAfter": EPOCH}),
     ],
@@ -390,6 +409,11 @@ SINGLE = [
     ("/orchestration/batches/", "batches", "batch"),
     ("/ai/chats/", "chats", "chat"),
     ("/ai/messages/", "messages", "message"),
+    ("/ai/mcpServers/", "mcp_servers", "mcpServer"),
+    ("/content/files/", "files", "file"),
+    ("/content/libraries/", "libraries", "library"),
+    ("/connection/connectors/", "connectors", "connector"),
+    ("/workspaceManagement/folders/", "folders", "folder"),
 ]
 
 
@@ -404,7 +428,7 @@ def test_one_object_is_had_by_its_uuid_or_not_found_with_its_reason(box, api, pa
 
 
 def test_the_token_knows_its_workspace_and_user(box, api):
-    """workspaces/current and both users/current answer the one workspace and user."""
+    """workspaces/current and both users/current answer the workspace and the first of its users."""
     assert api.get("/workspaceManagement/workspaces/current").json() == {"workspace": box.truth("workspaces")[0]}
     for path in ("/userManagement/users/current", "/workspaceManagement/users/current"):
         assert api.get(path).json() == {"user": box.truth("users")[0]}

@@ -4,12 +4,16 @@ from cargo_source.sandbox.operations import Operation
 from cargo_source.sandbox.routes import (
     ai,
     batches,
+    billing,
+    connection,
+    content,
     orchestration,
     records,
     run_exports,
     runtime_query,
     segmentation,
     storage,
+    warehouse,
     work_records,
     workspace,
 )
@@ -25,4 +29,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *runtime_query.OPERATIONS,
     *orchestration.OPERATIONS,
     *ai.OPERATIONS,
+    *connection.OPERATIONS,
+    *content.OPERATIONS,
+    *billing.OPERATIONS,
+    *warehouse.OPERATIONS,
 )

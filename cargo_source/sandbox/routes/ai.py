@@ -1,10 +1,10 @@
-"""Agents, their releases, and what they say: chats and messages."""
+"""Agents, their releases, what they say and remember, and what is thought of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from cargo_source.sandbox.answers import Answer, Call, not_found
+from cargo_source.sandbox.answers import Answer, Call, invalid, not_found
 from cargo_source.sandbox.listings import PAGING, Getting, Listing, among, contains
 from cargo_source.sandbox.operations import get
 from cargo_source.sandbox.shapes import Fields, moment, one_of, required, several, text, uuid
@@ -39,6 +39,17 @@ def _draft(call: Call) -> Answer:
     return _newest(call, "draft")
 
 
+def _memories(call: Call) -> Answer:
+    """List memories of a scope: of all members, for a token is not one of them, or of the agent that is named."""
+    params = {"scope": call.params["scope"]}
+    if params["scope"] == "agent":
+        if "agentUuid" not in call.params:
+            raise invalid([{"code": "invalid_type", "path": ["agentUuid"], "message": "Required"}])
+        params["agentUuid"] = call.params["agentUuid"]
+    found = call.store.lists.matching(MEMORIES, params)
+    return Answer({"memories": found}, "memories", len(found))
+
+
 RELEASES = Listing("agent_releases", "releases", paged=True, parent="agentUuid", tests={"statuses": among("status")})
 CHATS = Listing(
     "chats",
@@ -47,6 +58,8 @@ CHATS = Listing(
     tests={"triggerType": _triggered, "messageStatuses": _last_status, "name": contains("name")},
 )
 MESSAGES = Listing("messages", "messages", newest=None, oldest="createdAt", paged=True, parent="chatUuid")
+VOTES = Listing("votes", "votes", newest="updatedAt", parent="chatUuid")
+MEMORIES = Listing("memories", "memories")
 
 _CHATS: Fields = {
     **PAGING,
@@ -74,4 +87,8 @@ OPERATIONS = (
     get("/ai/chats/{uuid}", Getting("chats", "chat", "chatNotFound")),
     get("/ai/messages/list", MESSAGES, {**PAGING, "chatUuid": required(uuid())}),
     get("/ai/messages/{uuid}", Getting("messages", "message", "messageNotFound")),
+    get("/ai/votes/list", VOTES, {"chatUuid": required(uuid())}),
+    get("/ai/mcpServers/list", Listing("mcp_servers", "mcpServers")),
+    get("/ai/mcpServers/{uuid}", Getting("mcp_servers", "mcpServer", "mcpServerNotFound")),
+    get("/ai/memories/list", _memories, {"scope": required(one_of("user", "agent")), "agentUuid": uuid()}),
 )

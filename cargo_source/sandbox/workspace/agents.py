@@ -63,7 +63,7 @@ class Agents:
             "description": f"{AGENT_NAMES[place]} for the revenue team" if place % 4 else None,
             "triggers": self._triggers(place),
             "deployedRelease": shown(release) if release else None,
-            "folderUuid": self._team.folder(self._stream),
+            "folderUuid": self._team.folder(self._stream, "agent"),
             "template": _template(place) if place % 5 == 0 else None,
             "isReadOnly": place % 5 == 0,
             "createdAt": iso(self._team.created + place * HOUR),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cargo_source.sandbox.identity import Stream
 from cargo_source.sandbox.moments import DAY, MINUTE, iso, parse
-from cargo_source.sandbox.workspace import history
+from cargo_source.sandbox.workspace import history, office
 from cargo_source.sandbox.workspace.messages import OPEN
 from cargo_source.sandbox.workspace.runs import UNFINISHED, Record
 from cargo_source.sandbox.workspace.stirring import stir
@@ -56,6 +56,7 @@ class Step:
         self.world.workflow_releases.live(self)
         self.world.storage_runs.live(self)
         self.world.settle()
+        self.counts += office.live(self.world, self.before, self.after, self.number)
         return self.counts
 
     def part(self, share: float) -> int:

@@ -75,7 +75,7 @@ def _play(team: Team, place: int, plan: Plan, model: str, stream: Stream) -> Wir
         "schedule": _schedule(team, place),
         "isEnabled": place % 5 != 4,
         "healthThreshold": 0.9,
-        "folderUuid": team.folder(stream),
+        "folderUuid": team.folder(stream, "play"),
         "createdAt": iso(made),
         "updatedAt": iso(made + stream.whole(0, 80 * DAY)),
         "deletedAt": iso(made + 90 * DAY) if place == len(PLAYS) - 3 else None,

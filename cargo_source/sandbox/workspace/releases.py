@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from cargo_source.sandbox.identity import Stream, uuid_for
-from cargo_source.sandbox.models import MODELS
+from cargo_source.sandbox.identity import Stream
 from cargo_source.sandbox.moments import HOUR, MINUTE, iso
+from cargo_source.sandbox.workspace.skills import action, resources
 from cargo_source.sandbox.workspace.team import LANGUAGE_MODELS, Team
-from cargo_source.sandbox.workspace.warehouse import model_uuid
 
 Wire = dict[str, Any]
 
+KINDS = ("tool", "connector", "agent")
 _CAPABILITIES = (
     "sandbox", "context", "app", "code", "document", "webSearch", "fileSearch", "documentationSearch",
     "codeInterpreter", "memory", "suggestedActions",
@@ -22,8 +22,6 @@ _LIMITS: dict[str, Wire] = {
 }
 """Settings of the capabilities that have some of their own; the others take anything."""
 _SCHEMA = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
-_BIG = {"kind": "number", "columnSlug": "employeesCount", "operator": "greaterThan", "value": 100}
-_ONLY_BIG = {"conjonction": "and", "groups": [{"conjonction": "and", "conditions": [_BIG]}]}
 _DEPLOYED = (
     "uuid", "userUuid", "description", "templateSlug", "version", "actions", "resources", "capabilities",
     "suggestedActions", "systemPrompt", "withReasoning", "temperature", "maxSteps", "integrationSlug",
@@ -77,8 +75,8 @@ class Releases:
         """Return what a release can reach: actions, resources, capabilities, MCP servers."""
         capability = _CAPABILITIES[(place + number) % len(_CAPABILITIES)]
         return {
-            "actions": [self._action(place, kind) for kind in ("tool", "connector", "agent")[: 1 + number % 3]],
-            "resources": self._resources(place)[: 1 + place % 2] if number % 4 else [],
+            "actions": [action(self._team, self._tools, self._agents, place, kind) for kind in KINDS[: 1 + number % 3]],
+            "resources": resources(self._team, place)[: 1 + place % 2] if number % 4 else [],
             "capabilities": [
                 {"slug": "memory", "config": {}},
                 {"slug": capability, "config": self._config(capability, place, number)},
@@ -120,47 +118,6 @@ class Releases:
             "evaluator": {"rubric": "Is the answer sourced?", "threshold": 0.7} if place % 3 == 0 else None,
         }
 
-    def _action(self, place: int, kind: str) -> Wire:
-        action: Wire = {
-            "kind": kind,
-            "name": "Find an email" if place % 2 else None,
-            "slug": "find_email" if kind == "tool" else f"{kind}_call",
-            "description": "Looks for a person's email." if place % 3 else None,
-            "isBulkAllowed": kind == "tool",
-            "config": {"timeout": 30},
-            "toolUuid": self._tools[place % len(self._tools)] if kind == "tool" else None,
-            "agentUuid": self._agents[(place + 1) % 20] if kind == "agent" else None,
-            "connectorUuid": self._team.connectors["apollo"] if kind == "connector" else None,
-            "templateSlug": "people" if kind == "agent" else None,
-        }
-        if kind == "connector":
-            return action | {"integrationSlug": "apollo", "actionSlug": "searchPeople"}
-        return action | {"waitUntilFinished": kind == "tool"}
-
-    def _resources(self, place: int) -> list[Wire]:
-        spec = MODELS[place % 3]
-        model = _RESOURCE | {
-            "kind": "model",
-            "name": spec.name,
-            "slug": spec.slug,
-            "description": "The accounts we sell to" if place % 2 else None,
-            "integrationSlug": "native" if place % 2 else None,
-            "modelUuid": model_uuid(self._team.seed, spec),
-            "filter": _ONLY_BIG if place % 3 == 0 else None,
-            "selectedColumnSlugs": [spec.id] if place % 2 else None,
-            "limit": 50 if place % 2 else None,
-            "isReadOnly": True,
-        }
-        file = {"kind": "file", "fileUuid": uuid_for(self._team.seed, "file", place)}
-        folder = {"kind": "folder", "folderUuid": self._team.folders[place % 5]}
-        files = _RESOURCE | {
-            "kind": "file",
-            "slug": "playbook",
-            "prompt": "Use for objections",
-            "items": [file, folder],
-        }
-        return [files, model] if place % 4 == 1 else [model, files]
-
     def _mcp_clients(self, number: int) -> list[Wire]:
         custom: Wire = {
             "kind": "custom",
@@ -178,8 +135,3 @@ class Releases:
             "disabledToolSlugs": [],
         }
         return [custom, connector][: 1 + number % 2]
-
-
-_RESOURCE: Wire = dict.fromkeys(
-    ("name", "description", "prompt", "integrationSlug", "modelUuid", "filter", "selectedColumnSlugs", "limit")
-)

@@ -7,7 +7,7 @@ from cargo_source.sandbox.models import MODELS, ModelSpec
 from cargo_source.sandbox.models.edges import EDGES, Edge
 from cargo_source.sandbox.moments import DAY, HOUR, MINUTE, SECOND, iso
 from cargo_source.sandbox.workspace.columns import column, edge_uuid
-from cargo_source.sandbox.workspace.team import Team
+from cargo_source.sandbox.workspace.team import FOLDERS_EACH, Team
 from cargo_source.sandbox.workspace.warehouse import Warehouse, model_uuid
 
 Wire = dict[str, Any]
@@ -135,7 +135,7 @@ def _model(team: Team, place: int, spec: ModelSpec) -> Wire:
         "unification": _UNIFICATIONS.get(spec.key),
         "titleColumnSlug": spec.title,
         "timeColumnSlug": spec.time,
-        "folderUuid": team.folders[place % len(team.folders)] if place % 2 else None,
+        "folderUuid": team.folders["model"][place % FOLDERS_EACH] if place % 2 else None,
         "playsCount": 0,
         "segmentsCount": 0,
         "isPaused": place % 9 == 8,

@@ -7,7 +7,12 @@ from cargo_source.sandbox.moments import DAY, HOUR, iso
 from cargo_source.sandbox.workspace.warehouse import HISTORY_DAYS
 
 SECRET = "sandbox-secret-"  # noqa: S105 - a made-up value that tests look for
+PERSONAL = "sandbox-personal-"
+"""Stands in texts that are personal data, so that tests can look for them."""
 COLLEAGUES = 6
+GUESTS = 22
+FOLDER_KINDS = ("tool", "play", "agent", "file", "mcpServer", "model", "app", "worker", "alert")
+FOLDERS_EACH = 5
 CONNECTED = (
     "hubspot", "salesforce", "stripe", "zendesk", "apollo", "google_sheets", "http", "segment", "snowflake", "gong",
     "intercom", "agent", "agent_", "attio", "pipedrive", "mixpanel", "outreach", "clearbit", "linkedin", "slack",
@@ -21,7 +26,7 @@ LANGUAGE_MODELS = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic"
 
 
 class Team:
-    """Uuids that many entities refer to, though their own lists are not served."""
+    """Uuids that many entities refer to: colleagues, who make things, guests, who do not, connectors and folders."""
 
     def __init__(self, seed: int, start: int) -> None:
         self.seed = seed
@@ -29,7 +34,10 @@ class Team:
         self.workspace_uuid = uuid_for(seed, "workspace")
         self.users = [uuid_for(seed, "user", number) for number in range(COLLEAGUES)]
         self.connectors = {slug: uuid_for(seed, "connector", slug) for slug in CONNECTED}
-        self.folders = [uuid_for(seed, "folder", number) for number in range(5)]
+        self.guests = [uuid_for(seed, "guest", number) for number in range(GUESTS)]
+        self.folders = {
+            kind: [uuid_for(seed, "folder", kind, number) for number in range(FOLDERS_EACH)] for kind in FOLDER_KINDS
+        }
         self._secrets = 0
 
     def secret(self, *owner: object) -> str:
@@ -42,9 +50,13 @@ class Team:
         self._secrets += 1
         return f"{SECRET}{self._secrets}"
 
-    def folder(self, stream: Stream) -> str | None:
-        """Draw a folder, or none."""
-        return stream.pick(self.folders) if stream.chance(0.5) else None
+    def personal(self, *owner: object) -> str:
+        """Return a made-up name for someone, easy to recognise where personal data must not appear."""
+        return f"{PERSONAL}{number_for(self.seed, 'personal', *owner) % 10**12}"
+
+    def folder(self, stream: Stream, kind: str) -> str | None:
+        """Draw a folder for things of a kind, or none."""
+        return stream.pick(self.folders[kind]) if stream.chance(0.5) else None
 
     def workspace(self) -> dict[str, Any]:
         """Return the workspace as the API shows it."""

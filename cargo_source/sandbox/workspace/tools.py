@@ -41,7 +41,7 @@ def _tool(team: Team, place: int, plan: Plan, stream: Stream) -> Wire:
         "workflowUuid": plan.workflow,
         "userUuid": stream.pick(team.users),
         "name": name,
-        "folderUuid": team.folder(stream),
+        "folderUuid": team.folder(stream, "tool"),
         "creditsCost": _COSTS[place % 3],
         "description": f"{name}, for people and agents" if place % 3 else None,
         "isReadOnly": place % 6 == 0,

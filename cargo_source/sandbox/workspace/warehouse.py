@@ -1,6 +1,7 @@
 """The rows of every model, in an in-memory DuckDB: one schema per dataset, one table per model."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,8 @@ class Warehouse:
         self.specs = {spec.key: spec for spec in MODELS}
         self._attics: set[str] = set()
         self._next = dict.fromkeys(self.specs, 0)
+        self._uncounted: list[tuple[str, str]] = []
+        self._inserted: Counter[tuple[str, int]] = Counter()
 
     def table(self, spec: ModelSpec) -> str:
         """Return the quoted name of a model's table."""
@@ -112,6 +115,14 @@ class Warehouse:
         """Insert new rows, emitted between two moments."""
         self._insert(spec, count, _between(low, high))
 
+    def inserted(self) -> dict[tuple[str, int], int]:
+        """Return how many rows were inserted, by model and by day since 1970; counted from how the rows were made."""
+        while self._uncounted:
+            key, rows = self._uncounted.pop(0)
+            for day, count in self.db.execute(f"SELECT e // {DAY}, count(*) FROM ({rows}) GROUP BY 1").fetchall():
+                self._inserted[key, int(day)] += count
+        return self._inserted
+
     def _insert(self, spec: ModelSpec, count: int, emitted: str) -> None:
         first = self._next[spec.key]
         self._next[spec.key] = first + count
@@ -122,6 +133,7 @@ class Warehouse:
             f"SELECT i, h, {emitted} AS e, s FROM (SELECT range AS i, '{self._seed}' AS s, {bits} AS h "
             f"FROM range({first}, {first + count}))"
         )
+        self._uncounted.append((spec.key, rows))
         cells = ", ".join(f"{col.cell(place=True)} AS {quoted(col.name)}" for col in spec.cols)
         meta = [_text(spec, spec.id), _text(spec, spec.title)] + ["_emitted_at"] * spec.emits
         names = ", ".join(quoted(col.name) for col in spec.cols)
@@ -202,9 +214,13 @@ class Warehouse:
         found = self.db.execute(f"SELECT {cells} FROM {self.table(spec)} AS t {tail}").fetchall()
         return [_unfolded(dict(zip((c.name for c in columns), row, strict=True)), nested) for row in found]
 
+    def physical_name(self, spec: ModelSpec, workspace_uuid: str) -> str:
+        """Return where a model's table is in BigQuery: project, dataset and table."""
+        return f"cargo-sandbox.workspace_{workspace_uuid[:8]}.datasets_{spec.dataset}__models_{spec.slug}"
+
     def ddl(self, spec: ModelSpec, workspace_uuid: str) -> str:
         """Return the CREATE TABLE text in BigQuery's dialect."""
-        place = f"cargo-sandbox.workspace_{workspace_uuid[:8]}.datasets_{spec.dataset}__models_{spec.slug}"
+        place = self.physical_name(spec, workspace_uuid)
         columns = ",\n".join(f"  `{c.name}` {_DDL_TYPES[c.sql_type]}" for c in columns_of(spec))
         return f"CREATE TABLE `{place}` (\n{columns}\n)"
 

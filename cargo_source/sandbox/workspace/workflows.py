@@ -103,7 +103,7 @@ class Workflows:
             "updatedAt": iso(moved),
             "deletedAt": iso(moved) if place == 20 and owner["toolUuid"] else None,
             **owner,
-            "folderUuid": self._team.folder(self._stream),
+            "folderUuid": self._team.folder(self._stream, "tool" if owner["toolUuid"] else "play"),
             "template": template if place % 3 == 0 else None,
             "deployedRelease": self._deployed(place, plan, moved) if plan.ready else None,
         }
