@@ -139,7 +139,12 @@ def test_requests_that_break_the_contract_are_refused(box, path, method):
     tried(broken, path, method, GenerationMode.NEGATIVE)
 
 
-TABLES = {"/ai/releases": "agent_releases", "/orchestration/releases": "workflow_releases"}
+TABLES = {
+    "/ai/mcpServers": "mcp_servers",
+    "/ai/releases": "agent_releases",
+    "/orchestration/releases": "workflow_releases",
+    "/storage/runs": "storage_runs",
+}
 """Tables whose name is not the second part of their path."""
 
 
