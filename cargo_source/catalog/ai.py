@@ -223,7 +223,7 @@ VOTES = Entity(
     group="ai",
     key=("user_uuid", "message_uuid"),
     call=Call("GET", "ai/votes/list", "votes", send={"chatUuid": "uuid"}),
-    # A vote need not move its chat: the sweep asks the chats of the last weeks.
+    # A vote need not move its chat: the sweep asks the chats of the last weeks, and those that have votes.
     reading=Gated("chats", ("updatedAt", "lastMessage.updatedAt"), cursor="updatedAt", swept="parents"),
     evidence="whole list",
     columns=columns("""

@@ -83,8 +83,8 @@ class Gated:
     the time in a row that tells whether it moved itself: rows that did not are not written again.
 
     Some children move without a signal. At each sweep ``swept`` says how they are found: ``whole`` reads the list
-    without naming a parent, ``parents`` reads the children of every parent (of those that moved in the last days,
-    where the parent says how many). ``also`` is a list that belongs to no parent and is read at every sync.
+    without naming a parent, ``parents`` reads the children of every parent (of those that moved in the last days or
+    have children already, where the parent says how many days). ``also`` is a list that belongs to no parent and is read at every sync.
     """
 
     parent: str

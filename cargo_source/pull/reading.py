@@ -115,12 +115,12 @@ def _gated(session: Session, entity: Entity, gated: Gated, span: Span) -> Read:
         whole = replace(call, send={})
         landing.take(moved_rows(entity, page, span) for page in session.listing(entity, whole, {}, parallel=True))
     else:
-        session.each(of_parent, _moved_parents(session, gated, span))
+        session.each(of_parent, _moved_parents(session, entity, gated, span))
     take_open_rows(session, entity, span, landing, read_entity)
     return landing.finish()
 
 
-def _moved_parents(session: Session, gated: Gated, span: Span) -> list[Row]:
+def _moved_parents(session: Session, entity: Entity, gated: Gated, span: Span) -> list[Row]:
     """Give the parents whose children may have news, whether a signal, another entity or a sweep says so."""
     read = read_entity(session, gated.parent, span)
     if span.start is None or (gated.swept == "parents" and span.sweep and read.listed is None):
@@ -128,13 +128,19 @@ def _moved_parents(session: Session, gated: Gated, span: Span) -> list[Row]:
     moved = {row["uuid"]: row for row in read.rows if _signalled(row, gated, span)}
     if gated.swept == "parents" and span.sweep:
         since = session.now - _days_of(gated.parent)
-        listed = (read.listed or {}).items()
-        moved |= {uuid: {"uuid": uuid} for uuid, at in listed if uuid not in moved and (at is None or at >= since)}
+        recent = {uuid for uuid, at in (read.listed or {}).items() if at is None or at >= since}
+        moved |= {uuid: {"uuid": uuid} for uuid in (recent | _parents_landed(session, entity)) - moved.keys()}
     if gated.touched_by:
         table, field = gated.touched_by
         touched = read_entity(session, table, span).values[field]
         moved |= {row["uuid"]: row for row in read.rows if row["uuid"] in touched}
     return list(moved.values())
+
+
+def _parents_landed(session: Session, entity: Entity) -> set[Any]:
+    """Give the parents that have children in the destination: those may change however old they are."""
+    (field,) = entity.listed_by.send
+    return {uuid for (uuid,) in session.destination.select(entity.table, [entity.name_of(field)], "1 = 1")}
 
 
 def _signalled(row: Row, gated: Gated, span: Span) -> bool:
