@@ -61,8 +61,9 @@ class Target:
         self._db: duckdb.DuckDBPyConnection | None = None
 
     def sync(self, box: Any, **options: Any) -> SyncReport:
-        token = options.pop("token", box.token)
+        token, refresh = options.pop("token", box.token), options.pop("refresh", None)
         pipeline = duckdb_pipeline(self.database, "cargo", self.folder / "state")
+        pipeline.refresh = refresh
         return sync(pipeline, cargo(token=token, url=box.url, **options))
 
     @contextmanager

@@ -43,8 +43,12 @@ ASK_AGAIN = timedelta(hours=20)
 
 @dataclass(frozen=True)
 class Sample:
-    """How to read one finished row of an entity by SQL, and the same row by the list."""
+    """How to read one finished row of an entity by SQL, and the same row by the list.
 
+    ``moved`` is the SQL of when a row last moved: where the list can filter on less, SQL finds late rows all the same.
+    """
+
+    moved: str
     finished: str
     needed: tuple[str, ...]
     again: Callable[[Session, Row], list[Row]]
@@ -62,8 +66,13 @@ def _spans(session: Session, row: Row) -> list[Row]:
 
 
 SAMPLES = {
-    "runs": Sample("finished_at", ("uuid",), _run),
-    "spans": Sample("execution_finished_at", ("runUuid", "executionStartedAt"), _spans),
+    "runs": Sample("updated_at", "finished_at", ("uuid",), _run),
+    "spans": Sample(
+        "coalesce(execution_updated_at, execution_started_at)",
+        "execution_finished_at",
+        ("runUuid", "executionStartedAt"),
+        _spans,
+    ),
 }
 """The entities that this lane can give. Traces have no table there, and how they degrade is not documented."""
 
@@ -74,7 +83,7 @@ def take_queried(
     """Read the window by SQL into ``landing``; False where the lane cannot be used, or the list is cheaper."""
     if entity.table not in SAMPLES or not session.options.query_lane or not _usable(session, entity):
         return False
-    lane = _Lane(session, entity, window, span)
+    lane = _Lane(session, entity, span)
     days = lane.days()
     listed = sum(days.values()) // 100 + 1
     if window.per:
@@ -90,9 +99,9 @@ def take_queried(
 class _Lane:
     """One window of one entity."""
 
-    def __init__(self, session: Session, entity: Entity, window: Window, span: Span) -> None:
-        self._session, self._entity, self._span = session, entity, span
-        self._cursor = snake_case(window.cursor)
+    def __init__(self, session: Session, entity: Entity, span: Span) -> None:
+        self._session, self._entity = session, entity
+        self._cursor = SAMPLES[entity.table].moved
         self._low = parse_time(span.after) if span.after else session.since - SHORTEST
         self._high = parse_time(span.before)
 

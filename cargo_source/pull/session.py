@@ -169,7 +169,7 @@ class Session:
         return self._workspace()[1]
 
     def _workspace(self) -> tuple[Row | None, datetime]:
-        return self.once("workspace", self._meet)
+        return self.reading("workspaces", ("met",), self._meet)
 
     def _meet(self) -> tuple[Row | None, datetime]:
         try:

@@ -7,22 +7,13 @@ from datetime import timedelta
 import pytest
 
 from cargo_source.catalog import ENTITIES
+from cargo_source.catalog.entity import Snapshot
 from cargo_source.sandbox import Sandbox
 from tests.target import Target, differences
 
-WHOLE_LISTS = {
-    "workspaces",
-    "datasets",
-    "models",
-    "relationships",
-    "segments",
-    "workflows",
-    "plays",
-    "tools",
-    "agents",
-    "agent_releases",
-}
+WHOLE_LISTS = {e.table for e in ENTITIES.values() if isinstance(e.reading, Snapshot) and not e.on_request}
 """Entities that the API gives as whole lists only."""
+ONE_ROW = {"workspaces", "subscriptions"}
 
 seeds = pytest.mark.parametrize(
     "seed", [random.SystemRandom().randrange(10**6) for _ in range(2)], ids=lambda s: "unseen"
@@ -52,8 +43,8 @@ def test_the_sandbox_is_not_sparse(synced):
     """Twenty rows in every table, three pages of what pages: a comparison with little would show little."""
     _, report = synced
     rows = {outcome.table: outcome.rows for outcome in report.outcomes}
-    assert {table: rows[table] for table in ENTITIES if rows[table] < 20} == {"workspaces": 1}
-    paged = [e.table for e in ENTITIES.values() if e.call is not None and e.call.page]
+    assert {table for table in rows.keys() & ENTITIES.keys() if rows[table] < 20} == ONE_ROW
+    paged = [e.table for e in ENTITIES.values() if e.call is not None and e.call.page and not e.on_request]
     assert {table: rows[table] for table in paged if rows[table] <= 200} == {}
     assert {outcome.status for outcome in report.outcomes} == {"complete"}
 
@@ -87,6 +78,7 @@ def test_only_what_moved_and_the_lookback_is_served_on_later_days(target):
         of_followed = sum(1 for row in box.truth("spans") if row["runUuid"] in followed)
         assert served["orchestration/spans/list"] <= moved("spans", "executionStartedAt") + of_followed
         assert served["orchestration/traces/list"] <= moved("traces", "startedAt")
+        assert served["orchestration/records/list"] <= moved("orchestration_records", "updatedAt")
         changes = {row["uuid"] for row in box.truth("changes") if row["createdAt"] >= since}
         fetched = sum(1 for row in box.truth("change_rows") if row["changeUuid"] in changes)
         assert (
@@ -157,3 +149,59 @@ def test_pages_in_place_of_exports_give_the_same_tables(target):
         assert "export" in {o.lane for o in report.outcomes if o.entity == "records"}
         assert differences(target, box, skip=others, deleted=True) == []
         assert {table: target.types(table) for table in target.tables()} == pages
+
+
+def test_a_quiet_sync_costs_a_request_an_entity_and_one_a_workflow(target):
+    """Where nothing moved, no row is written and nothing is asked for each chat, segment, agent, model or vote."""
+    with Sandbox(seed=13, companies=40) as box:
+        target.sync(box)
+        box.world.tick(2 * 3_600_000)
+        target.sync(box)
+        report = target.sync(box)
+        pages = len(box.truth("chats")) // 100 + 2
+        asked = {outcome.table: outcome.requests for outcome in report.outcomes if outcome.requests > 1}
+        open_pages = 2
+        assert asked.pop("runs") == len(box.truth("workflows"))
+        assert asked.pop("chats") <= pages + open_pages + 2
+        assert asked == {}
+        assert {outcome.table for outcome in report.outcomes if outcome.rows} == set()
+        assert {outcome.requests for outcome in report.outcomes if outcome.entity == "records"} == {0}
+
+
+def test_the_log_of_queries_loads_only_when_it_is_asked_for(box, target):
+    """It may be long, and hold data: it is left out until it is named."""
+    target.sync(box, only=["roles"])
+    assert "warehouse_queries" not in target.tables()
+    target.sync(box, only=["roles", "warehouse_queries"])
+    assert differences(target, box, skip=set(ENTITIES) - {"warehouse_queries"}) == []
+
+
+def test_an_old_chat_that_moved_is_found_by_the_next_sweep(target):
+    """A chat from long ago that moves between two sweeps comes with the next one, however many syncs lie between."""
+    with Sandbox(seed=17, companies=20) as box:
+        tables = {"only": ["chats", "messages", "agent_runs"]}
+        target.sync(box, **tables)
+        for _ in range(7):
+            box.advance(hours=3)
+            target.sync(box, **tables)
+        skip = set(ENTITIES) - {"chats", "messages", "agent_runs"}
+        assert differences(target, box, skip=skip, deleted=True) == []
+
+
+@pytest.mark.parametrize("order", [("runs", None), (None, "runs", "runs", None)], ids=["later", "apart"])
+def test_agent_runs_count_their_runs_whatever_was_synced_before(target, order):
+    """Runs that landed in earlier syncs, without agent runs, count all the same."""
+    with Sandbox(seed=19, companies=20) as box:
+        for only in order:
+            target.sync(box, only=[only] if only else ["runs", "agent_runs"])
+            box.advance(days=1)
+        target.sync(box, only=["runs", "agent_runs"])
+        assert differences(target, box, skip=set(ENTITIES) - {"agent_runs"}, deleted=True) == []
+
+
+def test_a_refresh_starts_from_nothing(target):
+    """dlt's refresh drops tables and with them what was remembered of them, so all rows come again."""
+    with Sandbox(seed=7, companies=20) as box:
+        target.sync(box, only=["runs", "segments"])
+        target.sync(box, only=["runs", "segments"], refresh="drop_resources")
+        assert differences(target, box, skip=set(ENTITIES) - {"runs", "segments"}) == []
