@@ -4,10 +4,13 @@ Results go to standard output, progress and errors to standard error. Exits: 0 d
 because a read could not be shown to be complete, 1 anything else.
 """
 
+import io
 import json
 import logging
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,7 +20,7 @@ from typing import Annotated, Any, Never
 
 import typer
 
-from cargo_source.errors import BadSettings, CargoError
+from cargo_source.errors import BadSettings, CargoError, ReportBug
 
 DEFAULT_STATE_DIR = Path(".cargo-source")
 EXIT_FAILED, EXIT_INCOMPLETE = 1, 3
@@ -41,7 +44,15 @@ def main() -> None:
     """Run the command line and exit as its contract says."""
     for name, value in QUIET_DLT.items():
         os.environ.setdefault(name, value)
-    app()
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal cannot show is no reason to stop.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except KeyboardInterrupt:
+        _die("stopped before anything was read")
 
 
 @contextmanager
@@ -63,6 +74,19 @@ def errors_told(*, as_json: bool, partial: Callable[[], dict[str, Any]] | None =
             told = {"type": "KeyboardInterrupt", "message": stopped}
             _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
         _die(stopped)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: nobody should read a traceback
+        # Only where it happened is told: the text of a foreign error may quote anything.
+        bug = ReportBug(f"{type(error).__name__} in {_where(error)}: {ReportBug.remedy}")
+        if as_json:
+            told = {"type": type(bug).__name__, "message": str(bug)}
+            _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
+        _die(str(bug))
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "cargo_source" in frame.filename] or frames
+    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
 
 
 class ToStderr(logging.Handler):
@@ -187,13 +211,16 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
         list[str] | None,
         typer.Option(help="Columns to hash or to empty, as email=hash or *.phone=null; may be repeated."),
     ] = None,
-    since: Annotated[datetime | None, typer.Option(help="Where the first sync starts (UTC).")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Where the first sync starts: 2026-03-01 or 2026-03-01T09:00:00+01:00.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where an entity would be skipped.")] = False,
     as_json: Json = False,
 ) -> None:
     """Load the workspace, or what is new in it since the last time.
 
-    The first sync loads everything, each later one what moved: run it as often as you like.
+    The first sync loads everything, each later one what moved: run it as often as you like. --only names entity
+    tables, and rows of models then load for --models alone; with --models and no --only, every entity loads.
 
     Examples: cargo-source sync; cargo-source sync --only agents,agent_runs; cargo-source sync --models companies.
     """
@@ -213,7 +240,7 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             only=_names(only),
             models=_names(models),
             include_personal=include_personal,
-            since=since.replace(tzinfo=UTC) if since else None,
+            since=since,
             columns={table: _names(names) or [] for table, names in _pairs(columns, "--columns")},
             exclude=exclude or (),
             pii=dict(_pairs(pii, "--pii")),  # type: ignore[arg-type] # the source says which treatments there are

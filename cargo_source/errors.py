@@ -188,6 +188,11 @@ class DestinationRefused(CargoError):
     def from_cause(cls, cause: BaseException, *, step: str) -> "DestinationRefused":
         """Tell in one line what stopped ``step`` of a load; values that the cause quotes are left out."""
         name = type(cause).__name__
+        if "Could not set lock" in str(cause) or "Conflicting lock" in str(cause):
+            return cls(
+                f"the destination refused the {step}: another program has the database open, and DuckDB takes one at a"
+                " time; close it there, then run the same command again"
+            )
         return cls(
             f"the destination refused the {step}: {name}: {_first_line(cause)};"
             " check its path, permissions and free space, then run the same command again"

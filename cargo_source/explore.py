@@ -17,7 +17,7 @@ from cargo_source.errors import CargoError, NotFound, PermissionDenied, RequestR
 from cargo_source.pull.lanes import EXPORT, PAGES, RecordPages
 from cargo_source.pull.options import Options
 from cargo_source.pull.records import Model, choose, list_models, shape_model
-from cargo_source.pull.session import Session
+from cargo_source.pull.session import Refused, Session
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.times import format_time
 from cargo_source.pull.typed import OURS, arrow_table
@@ -111,6 +111,8 @@ def opened(settings: Settings) -> Iterator[Session]:
         session = Session(client, Options(in_flight=settings.in_flight), "explore", {}, None)
         try:
             yield session
+        except Refused as refused:
+            raise refused.error from None
         finally:
             session.close()
 
@@ -153,9 +155,9 @@ def _probe(session: Session, entity: Entity) -> Access:
     note, refused = "", None
     try:
         if call.method == "GET":
-            session.client.get(call.path, params)
+            session.client.get(call.path, params).take(call.envelope)
         else:
-            session.client.post(call.path, params, repeatable=True)
+            session.client.post(call.path, params, repeatable=True).take(call.envelope)
     except (PermissionDenied, NotFound) as error:
         refused, note = error, f"{error.status} {error.reason or ''}".strip()
     spent = (time.perf_counter() - started) * 1000

@@ -1,6 +1,7 @@
 """What people see in a terminal. Results go to standard output, progress to standard error."""
 
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -42,7 +44,8 @@ def table_of(title: str, *headers: str) -> Table:
 def check(found: CheckResult) -> None:
     """Show what the token opens."""
     out = console()
-    out.print(f"[bold]{found.name or 'workspace'}[/bold] {found.workspace}, server time {found.server_time}")
+    name = escape(found.name or "workspace")
+    out.print(f"[bold]{name}[/bold] {escape(found.workspace)}, server time {found.server_time}")
     table = table_of("", "entity", "needs", "may read", ">ms", "note")
     for access in found.entities:
         verdict = "[green]yes[/green]" if access.allowed else "[red]no[/red]"
@@ -124,8 +127,6 @@ def preview(found: Preview) -> None:
 
 
 def _plain(value: Any) -> str:
-    from rich.markup import escape
-
     text = str(value)
     return escape(text if len(text) <= 200 else text[:200] + "…")
 
@@ -134,11 +135,11 @@ def report(done: SyncReport, database: Path | None) -> None:
     """Show what a sync did."""
     out = console()
     out.print(outcomes_table(done.outcomes))
-    where = f" into {database}, schema {done.dataset}" if database else ""
+    where = escape(f" into {database}, schema {done.dataset}") if database else ""
     out.print(f"{done.rows:,} rows{where} in {done.seconds:.1f} s with {done.requests:,} requests: {done.status}")
     for outcome in done.outcomes:
         if outcome.note:
-            out.print(f"[yellow]{outcome.table}[/yellow]: {outcome.note}")
+            out.print(f"[yellow]{escape(outcome.table)}[/yellow]: {escape(outcome.note)}")
 
 
 def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
@@ -184,10 +185,13 @@ def progress() -> Iterator[Watch]:
         transient=True,
     )
     tasks: dict[str, TaskID] = {}
+    lock = threading.Lock()
 
     def watch(table: str, rows: int, total: int | None) -> None:
-        if table not in tasks:
-            tasks[table] = bars.add_task(table, total=total)
+        # Several threads read for one table.
+        with lock:
+            if table not in tasks:
+                tasks[table] = bars.add_task(escape(table), total=total)
         bars.update(tasks[table], completed=rows, total=total)
 
     with bars:

@@ -139,19 +139,21 @@ def _token(given: Secret | None, places: _Places) -> Secret:
         if look("api_token"):
             return _checked(Secret(look("api_token") or ""), "CARGO_API_TOKEN")
         if file := look("api_token_file"):
-            return _checked(_content(Path(file).expanduser()), f"CARGO_API_TOKEN_FILE ({file})")
+            return _checked(_content(file), f"CARGO_API_TOKEN_FILE ({file})")
     raise BadSettings(
         "there is no token: set CARGO_API_TOKEN, or CARGO_API_TOKEN_FILE to a file that holds it"
         " (make one in Cargo under Settings > API)"
     )
 
 
-def _content(file: Path) -> Secret:
+def _content(file: str) -> Secret:
     try:
-        with file.open("rb") as opened:
+        with Path(file).expanduser().open("rb") as opened:
             return Secret(opened.read(_MAX_TOKEN_FILE).decode(errors="replace").strip())
     except OSError as error:
         raise BadSettings(f"CARGO_API_TOKEN_FILE: cannot read {file}: {error.strerror}") from None
+    except RuntimeError:
+        raise BadSettings(f"CARGO_API_TOKEN_FILE: {file}: there is no such home folder") from None
 
 
 def _checked(token: Secret, origin: str) -> Secret:
@@ -174,6 +176,8 @@ def _root(url: str) -> str:
     try:
         parts = urlsplit(text)
         host, _port = parts.hostname, parts.port
+        # What cannot be a name on the network is told here and not by whoever looks it up.
+        (host or "").encode("idna").decode("idna")
     except ValueError:
         raise BadSettings("CARGO_API_URL is not a URL") from None
     if parts.scheme not in {"https", "http"} or not host:

@@ -18,6 +18,8 @@ import pytest
 from cargo_source.catalog import ENTITIES
 from cargo_source.sandbox import Sandbox
 
+USUAL = {entity.table for entity in ENTITIES.values() if not entity.on_request}
+
 
 def run(*arguments, cwd, token=None, url=None, **more):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CARGO_")}
@@ -44,7 +46,7 @@ def test_sync_prints_one_json_object_with_the_entities(box, tmp_path):
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert [name for name, value in answer.items() if isinstance(value, list)] == ["entities"]
-    assert {e["table"] for e in answer["entities"]} >= set(ENTITIES)
+    assert {e["table"] for e in answer["entities"]} >= USUAL
     assert all(
         {"entity", "table", "rows", "requests", "lane", "status", "seconds"} <= e.keys() for e in answer["entities"]
     )
@@ -248,7 +250,7 @@ def test_rows_of_models_may_be_forbidden(tmp_path):
         assert done.returncode == 0, done.stderr
         status = {e["table"]: e["status"] for e in json.loads(done.stdout)["entities"]}
         assert status["default__companies"] == "skipped"
-        assert {status[table] for table in ENTITIES} == {"complete"}
+        assert {status[table] for table in USUAL} == {"complete"}
 
 
 def test_a_workspace_that_is_refreshing_exits_with_3(tmp_path):
@@ -323,4 +325,89 @@ def test_importing_and_constructing_speaks_to_nobody(monkeypatch):
         raise AssertionError("a socket was opened")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    assert set(cargo().resources) == {*ENTITIES, "records"}
+    assert set(cargo().resources) == {*USUAL, "records"}
+
+
+@pytest.mark.parametrize("body", ['{"workspace": "x"}', '{"workspace": null}', "[]", '{"models": "abc"}', "7"])
+def test_json_of_another_shape_is_told_without_a_traceback(tmp_path, body):
+    """A host that speaks JSON and is not Cargo gets one line, and one JSON object for scripts."""
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        do_POST = do_GET
+
+        def log_message(self, *_args):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        for command in (["check"], ["discover"], ["preview", "companies"], ["sync"]):
+            told(done := run(*command, "--json", cwd=tmp_path, url=url, token="t"))
+            assert done.returncode != 0
+            assert json.loads(done.stdout)["status"] == "failed"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("url", ["https://api..getcargo.io", "https://xn--/", f"https://{'a' * 70}.io", "https://[::1"])
+def test_an_address_that_cannot_be_one_is_told(tmp_path, url):
+    """What no resolver could look up is a setting to fix."""
+    told(done := run("check", cwd=tmp_path, url=url, token="t"), "CARGO_API_URL")
+    assert done.returncode == 2
+
+
+def test_a_firewall_is_no_missing_permission(box, tmp_path):
+    """A 403 that comes as a web page stops a sync: something before the API refuses."""
+    with Sandbox(seed=7, companies=20) as own:
+        own.faults.add({"path": "ai/*", "kind": "5xx", "status": 403, "count": None})
+        told(done := run("sync", cwd=tmp_path, token=own.token, url=own.url), "web page")
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("command", [["discover"], ["preview", "companies"]], ids=["discover", "preview"])
+def test_looking_without_the_permission_is_told(box, tmp_path, command):
+    """discover and preview need storage: without it they say so, for people and for scripts."""
+    token = box.token_without("storage")
+    told(done := run(*command, cwd=tmp_path, token=token, url=box.url), "403")
+    assert done.returncode == 2
+    done = run(*command, "--json", cwd=tmp_path, token=token, url=box.url)
+    assert json.loads(done.stdout)["error"]["type"] == "PermissionDenied"
+
+
+@pytest.mark.parametrize("dataset", ["", "temp", "a b", "information_schema", "Cargo"])
+def test_a_dataset_that_duckdb_would_call_otherwise_is_refused(box, tmp_path, dataset):
+    """The schema that the summary names is the one that holds the tables."""
+    told(done := run("sync", "--dataset", dataset, cwd=tmp_path, token=box.token, url=box.url), "--dataset")
+    assert done.returncode == 2
+
+
+def test_a_database_that_is_open_elsewhere_is_told(box, tmp_path):
+    """DuckDB takes one program at a time: the message says what to close."""
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")):
+        done = run("sync", "--only", "agents", cwd=tmp_path, token=box.token, url=box.url)
+    assert done.returncode == 1
+    assert "another program has the database open" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_runs_where_the_terminal_knows_ascii_only(tmp_path):
+    """Names with accents are no reason to stop."""
+    done = run("demo", "--companies", "20", cwd=tmp_path, LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_administrators_entities_are_skipped_for_a_member(box, tmp_path):
+    """A member's token loads all but billing, users and roles, and the summary lists them."""
+    done = run("sync", "--json", cwd=tmp_path, token=box.token_for_member(), url=box.url)
+    assert done.returncode == 0, done.stderr
+    status = {e["table"]: e["status"] for e in json.loads(done.stdout)["entities"]}
+    admin = {entity.table for entity in ENTITIES.values() if entity.admin}
+    assert {table for table, found in status.items() if found == "skipped"} == admin
+    done = run("check", "--json", cwd=tmp_path, token=box.token_for_member(), url=box.url)
+    assert json.loads(done.stdout)["missing"] == "billing:read (admin), workspaceManagement:read (admin)"

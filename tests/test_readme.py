@@ -19,6 +19,7 @@ COMMANDS = ("check", "discover", "sync", "preview", "sandbox", "demo")
 REASONS = {
     "dlt": "loads, merges, keeps state: the connector is a dlt source",
     "duckdb": "the default destination; conforms exported parquet; the sandbox's store",
+    "filelock": "one sync at a time in one folder of state",
     "httpx": "speaks HTTP, behind one seam",
     "msgspec": "decodes JSON quickly, with integers of any size",
     "pyarrow": "typed rows from the wire to the destination",

@@ -49,10 +49,11 @@ class Lost(Enum):
 
     UNKNOWN_HOST = "there is no such host"
     UNTRUSTED = "its TLS certificate is not trusted"
+    NO_TLS = "it does not speak TLS"
     NOT_CONNECTED = "no connection"
     SILENT = "no answer within the timeout"
     CUT = "the connection broke before the whole answer was here"
-    TOO_LARGE = "the file is larger than is allowed"
+    TOO_LARGE = "the answer is larger than is allowed"
     UNSENDABLE = "the request cannot be sent"
 
 

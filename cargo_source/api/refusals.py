@@ -53,6 +53,7 @@ _KIND_BY_LOSS: Mapping[Lost, tuple[Kind, bool]] = {
     # The kind, and whether the server may have done what was asked.
     Lost.UNKNOWN_HOST: (Kind.UNKNOWN_HOST, False),
     Lost.UNTRUSTED: (Kind.FINAL, False),
+    Lost.NO_TLS: (Kind.FINAL, False),
     Lost.NOT_CONNECTED: (Kind.NOT_CONNECTED, False),
     Lost.SILENT: (Kind.SILENT, True),
     Lost.CUT: (Kind.CUT, True),
@@ -87,7 +88,7 @@ def _lost(ask: Ask, failure: Failure) -> Trouble:
     kind, done = _KIND_BY_LOSS[failure.lost]
     error = UnknownHost if failure.lost is Lost.UNKNOWN_HOST else NetworkFailed
     told = str(failure)
-    if failure.lost in {Lost.UNKNOWN_HOST, Lost.NOT_CONNECTED, Lost.UNTRUSTED}:
+    if failure.lost in {Lost.UNKNOWN_HOST, Lost.NOT_CONNECTED, Lost.UNTRUSTED, Lost.NO_TLS}:
         told += f" ({urlsplit(ask.url).netloc})"
     if done and not ask.repeatable:
         told += ", and it was not sent again because Cargo may have done it already"
@@ -110,6 +111,8 @@ def _refused(ask: Ask, answer: Answer) -> Trouble:
     if answer.status == 400 and (issues := issues_of(body.get("errorMessage"))):
         what = f"{what}: {issues}"
     if answer.is_html and error is not ServerFailed:
+        # Something before the API refuses, such as a firewall: that says nothing about the token.
+        error = WrongHost if error is PermissionDenied else error
         what = f"{what}, and the host says so with a web page: is CARGO_API_URL right?"
     kind = Kind.FINAL if error in {NotFound, Busy, AuthError} else _KIND_BY_STATUS.get(answer.status)
     if kind is None:

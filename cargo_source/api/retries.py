@@ -81,7 +81,7 @@ class Attempts:
         """Make the error that says that there is no time for waiting ``seconds`` more."""
         error = WaitBudgetSpent(
             f"waited {self.waited:.0f} s because of {kind.label} and would have to wait {seconds:.0f} s more,"
-            f" but a request may wait {self.budget:.0f} s in all",
+            f" but a request may wait {self.budget:.0f} s in all; at last: {last.args[0]}",
             method=last.method,
             path=last.path,
             status=last.status,

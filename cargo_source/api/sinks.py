@@ -11,6 +11,8 @@ from cargo_source.api.links import Download, Fetch, kind_of
 
 _PARQUET_END = b"PAR1"
 _HEAD = 256
+LARGEST_BODY = 512 * 1024 * 1024
+"""No page of a list comes near it; a body that was packed small may try."""
 
 
 @dataclass
@@ -20,11 +22,12 @@ class BodySink:
     answer: Answer
     wanted: bool = True
     _chunks: list[bytes] = field(default_factory=list, repr=False)
+    _taken: int = 0
 
     @property
     def full(self) -> bool:
         """Whether no more is wanted."""
-        return not self.wanted
+        return not self.wanted or self._taken > LARGEST_BODY
 
     def __enter__(self) -> Self:
         return self
@@ -36,10 +39,13 @@ class BodySink:
 
     def take(self, chunk: bytes) -> None:
         """Keep a chunk."""
+        self._taken += len(chunk)
         self._chunks.append(chunk)
 
-    def finish(self) -> Answer:
+    def finish(self) -> Answer | Failure:
         """Give the answer with its body."""
+        if self._taken > LARGEST_BODY:
+            return Failure(Lost.TOO_LARGE)
         return Answer(self.answer.status, self.answer.headers, b"".join(self._chunks))
 
 

@@ -20,6 +20,7 @@ from cargo_source.settings import Settings
 IDLE_SECONDS = 4.0
 """Servers close idle connections after 5 s and more; one that is closed first is not written into by mistake."""
 NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
 _LINK_HEADERS = {"accept": "*/*", "accept-encoding": "identity"}
 
 
@@ -69,6 +70,8 @@ def failure_of(error: Exception) -> Failure:
             return Failure(Lost.UNKNOWN_HOST)
         if isinstance(root, ssl.SSLCertVerificationError):
             return Failure(Lost.UNTRUSTED, root.verify_message)
+        if isinstance(root, ssl.SSLError) and root.reason in _NOT_TLS:
+            return Failure(Lost.NO_TLS)
     detail = next((_os_text(root) for root in roots if isinstance(root, OSError) and root.errno), "")
     match error:
         case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.PoolTimeout() | httpx.ProxyError():

@@ -4,9 +4,14 @@ import os
 from pathlib import Path
 
 import dlt
+from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.errors import BadSettings
+from cargo_source.pull.lock import held
+
+NAME = "cargo"
+RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalog"})
 
 
 def duckdb_pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
@@ -16,7 +21,12 @@ def duckdb_pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
         raise BadSettings(f"--database {database}: there is no folder {database.parent}")
     if database.exists() and not os.access(database, os.W_OK):
         raise BadSettings(f"--database {database}: the file is read-only")
-    if database.stem.lower() == dataset.lower():
+    schema = NamingConvention().normalize_identifier(dataset) if dataset.strip() else ""
+    if not schema or schema in RESERVED or schema != dataset:
+        raise BadSettings(
+            f"--dataset {dataset!r}: take a name of small letters, digits and underscores that DuckDB leaves to you"
+        )
+    if database.stem.lower() in {dataset, f"{dataset}_staging"}:
         raise BadSettings(
             f"--database {database} and --dataset {dataset}: DuckDB calls a database by the name of its file and cannot"
             " tell it from a schema of that name; rename one of them"
@@ -24,8 +34,14 @@ def duckdb_pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
     # Packages that were loaded hold rows; they are not left on disk unless that was asked for.
     if "LOAD__DELETE_COMPLETED_JOBS" not in os.environ:
         dlt.config["load.delete_completed_jobs"] = True
+    with held(state_dir.resolve(), NAME):
+        # dlt empties a folder of state that another process is just beginning to fill.
+        return _pipeline(database, dataset, state_dir)
+
+
+def _pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
     return dlt.pipeline(
-        "cargo",
+        NAME,
         pipelines_dir=str(state_dir.resolve()),
         destination=dlt.destinations.duckdb(str(database.resolve())),
         dataset_name=dataset,

@@ -14,6 +14,10 @@ class Destination(Protocol):
         """Say whether the table exists."""
         ...
 
+    def has_load(self, load_id: str) -> bool:
+        """Say whether it holds what a load brought."""
+        ...
+
     def select(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
         """Give these columns of the rows where ``where`` holds; column names in it are plain."""
         ...
@@ -24,6 +28,10 @@ class Nothing:
 
     def has(self, table: str) -> bool:  # noqa: ARG002 - the protocol's shape
         """Hold no table."""
+        return False
+
+    def has_load(self, load_id: str) -> bool:  # noqa: ARG002 - as above
+        """Hold no load."""
         return False
 
     def select(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:  # noqa: ARG002 - as above

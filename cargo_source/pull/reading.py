@@ -36,8 +36,8 @@ def read_entity(session: Session, table: str, span: Span) -> Read:
 
 
 def _snapshot(session: Session, entity: Entity, snapshot: Snapshot) -> Read:
-    if entity.table == "workspaces":
-        return Read(rows=[session.workspace] if session.workspace else [])
+    if entity.table == "workspaces" and session.workspace:
+        return Read(rows=[session.workspace])
     rows = [row for page in session.listing(entity, entity.listed_by, {}) for row in page]
     if snapshot.dated:
         rows = [{**row, snapshot.dated: session.now.date().isoformat()} for row in rows]

@@ -86,9 +86,9 @@ class Session:
         tables: frozenset[str] = frozenset(),
     ) -> None:
         self.client, self.options, self.run_id, self.state = client, options, run_id, state
-        # Resources keep state while others still read: what they read from is how it was before.
-        self._before = copy.deepcopy(state)
         self.destination: Destination = destination or Nothing()
+        # Resources keep state while others still read: what they read from is how it was before.
+        self._before = self._remembered()
         self.tables = tables
         self.requests: Counter[str] = Counter()
         """Requests that were made for each of ``tables``, those that this sync loads."""
@@ -108,6 +108,19 @@ class Session:
         """Lanes that were taken in place of the usual one."""
         self.surprises: dict[str, Surprises] = defaultdict(Surprises)
         """What came that the catalogue does not know, by table."""
+
+    def _remembered(self) -> dict[str, Any]:
+        """Give the state of the last sync, if the destination is the one that it speaks of.
+
+        One state may meet two databases, or one that was restored from yesterday: cursors that are ahead of the rows
+        would leave a gap for ever.
+        """
+        load = self.state.get("load")
+        if load and not self.destination.has_load(load):
+            log.warning("the destination does not hold the last sync that this state knows: reading from the start")
+            self.state.pop("resources", None)
+        self.state["load"] = self.run_id
+        return copy.deepcopy(self.state)
 
     def close(self) -> None:
         """Stop reading, close the connections and remove the spool."""
@@ -172,14 +185,9 @@ class Session:
         return self.reading("workspaces", ("met",), self._meet)
 
     def _meet(self) -> tuple[Row | None, datetime]:
-        try:
-            reply = self.client.get("workspaceManagement/workspaces/current")
-            workspace: Row | None = reply.take("workspace")
-            uuid = str((workspace or {}).get("uuid"))
-        except PermissionDenied:
-            reply = self.client.get("storage/datasets/list")
-            workspace, datasets = None, reply.take("datasets")
-            uuid = str(datasets[0].get("workspaceUuid")) if datasets else ""
+        reply, row = self._first_answer()
+        workspace = row if row and "workspaceUuid" not in row else None
+        uuid = (row or {}).get("uuid" if workspace else "workspaceUuid")
         known = self.state.get("workspace")
         if uuid and known and known != uuid:
             raise SettingsError(
@@ -189,6 +197,22 @@ class Session:
         if uuid:
             self.state["workspace"] = uuid
         return workspace, server_time(reply)
+
+    def _first_answer(self) -> tuple[Reply, Row | None]:
+        """Give the first answer that the token gets, with the workspace, or else with something that names it."""
+        try:
+            reply = self.client.get("workspaceManagement/workspaces/current")
+            return reply, reply.take("workspace")
+        except PermissionDenied as error:
+            refused: CargoError = error
+        for table in GREETINGS:
+            call = ENTITIES[table].listed_by
+            try:
+                reply = self.client.get(call.path)
+            except (PermissionDenied, NotFound):
+                continue
+            return reply, next(iter(reply.take(call.envelope)), None)
+        raise refused
 
     @property
     def pseudonym(self) -> Pseudonym:
@@ -405,6 +429,9 @@ def _renamed(row: Row, aliases: Mapping[str, str]) -> Row:
         return row
     return {aliases[name] if name in aliases and aliases[name] not in row else name: row[name] for name in row}
 
+
+GREETINGS = ("datasets", "segments", "connectors", "workflows", "agents", "libraries", "folders")
+"""Lists of one answer, one of each group: a token that may read anything may read one of these."""
 
 RECORD_KEY = ("_kind", "_id")
 """What tells the records of one change apart, as the API sends them."""

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dlt
+from dlt.common.destination.capabilities import DestinationCapabilitiesContext
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource, DltSource
@@ -32,8 +33,8 @@ from cargo_source.pull.session import Refused, Session, Watch
 from cargo_source.pull.shaping import Shaping, Treatment
 from cargo_source.pull.spool import Spooled
 from cargo_source.pull.tables import read_table, skip_or_raise
-from cargo_source.pull.times import LOOKBACK
-from cargo_source.settings import Settings, resolve
+from cargo_source.pull.times import LOOKBACK, parse_time
+from cargo_source.settings import Secret, Settings, resolve
 
 log = logging.getLogger("cargo_source")
 
@@ -41,13 +42,13 @@ Sheet = Iterator[DataItemWithMeta]
 
 
 def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
-    token: str | None = None,
+    token: str | Secret | None = None,
     url: str | None = None,
     *,
-    only: Sequence[str] | None = None,
-    models: Sequence[str] | None = None,
+    only: str | Sequence[str] | None = None,
+    models: str | Sequence[str] | None = None,
     include_personal: bool = False,
-    since: datetime | None = None,
+    since: datetime | str | None = None,
     lookback: timedelta = LOOKBACK,
     columns: Mapping[str, Sequence[str]] | None = None,
     exclude: Sequence[str] = (),
@@ -72,13 +73,19 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     configuration (``[sources.cargo]``). Raises BadSettings for a table that does not exist. Speaks to nobody until
     rows are asked for.
     """
+    hidden = Secret(token) if isinstance(token, str) else token
+    # A traceback may show the variables of this frame.
+    del token
+    only, models = _listed(only), _listed(models)
+    if only == [] and not models:
+        raise BadSettings("there is nothing to load: name a table, or leave out 'only' for everything")
     for name in only or ():
         if name not in ENTITIES:
             raise BadSettings(f"there is no entity {name!r}{suggest(name, ENTITIES)}; known are {', '.join(ENTITIES)}")
     options = Options(
         include_personal=include_personal,
         lookback=lookback,
-        since=since.replace(tzinfo=UTC) if since is not None and since.tzinfo is None else since,
+        since=_moment(since),
         models=tuple(models) if models is not None else None,
         named=frozenset(only or ()) | (frozenset({RECORDS}) if models else frozenset()),
         strict=strict,
@@ -92,7 +99,20 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     usual = (entity.table for entity in ENTITIES.values() if not entity.on_request)
     tables = tuple(usual if only is None else dict.fromkeys(only))
     with_records = models is not None or only is None
-    return _resources(Pull(token, url, options), tables, with_records=with_records)
+    return _resources(Pull(hidden, url, options), tables, with_records=with_records)
+
+
+def _listed(names: str | Sequence[str] | None) -> list[str] | None:
+    """Give names as a list; one name may come by itself."""
+    return [names] if isinstance(names, str) else None if names is None else list(names)
+
+
+def _moment(since: datetime | str | None) -> datetime | None:
+    """Read where history starts; a time without a zone is UTC. Raises BadSettings for a text that is no time."""
+    try:
+        return parse_time(since if isinstance(since, str) else since.isoformat()) if since is not None else None
+    except ValueError:
+        raise BadSettings(f"since: {since!r} is no time; write it as 2026-03-01 or 2026-03-01T09:00:00Z") from None
 
 
 @dlt.source(name="cargo", section="cargo", max_table_nesting=0)
@@ -116,7 +136,7 @@ def _resources(pull: "Pull", tables: tuple[str, ...], *, with_records: bool) -> 
 class Pull:
     """A source's connection to its workspace: settings now, a client and a session when the first row is asked for."""
 
-    def __init__(self, token: str | None, url: str | None, options: Options) -> None:
+    def __init__(self, token: Secret | None, url: str | None, options: Options) -> None:
         self._token, self._url, self.options = token, url, options
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -144,6 +164,7 @@ class Pull:
         self.outcomes.clear()
         settings = self.settings()
         pipeline = _pipeline()
+        _check_fit(pipeline)
         spool_dir = Path(pipeline.working_dir) / "spool" if pipeline else None
         options = replace(self.options, in_flight=settings.in_flight, spool_dir=spool_dir)
         destination = PipelineDestination(pipeline) if pipeline else None
@@ -166,9 +187,26 @@ class Pull:
             self._session = None
 
 
+def _check_fit(pipeline: Pipeline | None) -> None:
+    """Refuse what would lose rows or double them. Raises BadSettings."""
+    for name, resource in dlt.current.source().selected_resources.items():
+        if any(type(step).__name__ == "LimitItem" for step in resource._pipe.steps):  # noqa: SLF001 - dlt tells nowhere else
+            raise BadSettings(f"{name}: add_limit would leave out rows for ever; narrow with only, models or since")
+    if pipeline is not None and "delete-insert" not in (_capabilities(pipeline).supported_merge_strategies or ()):
+        raise BadSettings(
+            f"the destination {pipeline.destination.destination_name} cannot merge rows on their key, so that each sync"
+            " would add rows that are there already; take one that can, such as duckdb or postgres"
+        )
+
+
+def _capabilities(pipeline: Pipeline) -> DestinationCapabilitiesContext:
+    with pipeline.destination_client() as client:
+        return client.capabilities
+
+
 def pull_of(source: DltSource) -> Pull:
     """Give the Pull behind a source that :func:`cargo` made, however it was narrowed since."""
-    for resource in source.resources.values():
+    for resource in getattr(source, "resources", {}).values():
         pull = resource.explicit_args.get("pull")
         if isinstance(pull, Pull):
             return pull
@@ -279,7 +317,7 @@ def _pipeline() -> Pipeline | None:
         return None
 
 
-def find_settings(token: str | None = None, url: str | None = None) -> Settings:
+def find_settings(token: Secret | None = None, url: str | None = None) -> Settings:
     """Find the settings: arguments, then the environment, then dlt's configuration. Raises BadSettings."""
     return resolve(token, url, fallback=_from_dlt)
 

@@ -1,5 +1,6 @@
 """Where rows wait between the API and dlt: typed parquet files in a private folder, one sheet a table."""
 
+import os
 import shutil
 import tempfile
 import threading
@@ -16,6 +17,20 @@ CHUNK_ROWS = 20_000
 """Rows in one file: enough for parquet to be quick, few enough to stay small in memory."""
 
 
+_PREFIX = "cargo-source-"
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, ValueError):
+        # Somebody else's process, or a folder that is not one of ours.
+        return True
+    return True
+
+
 @dataclass(frozen=True)
 class Chunk:
     """One finished parquet file."""
@@ -28,14 +43,16 @@ class Spool:
     """A private folder for the files of one sync, gone when it is closed.
 
     dlt links finished files into its own folder, so ``home``, where the spool lies, is on the same filesystem. What a
-    sync that was killed left there is removed. None is the system's folder for temporary files.
+    process that was killed left there is removed. None is the system's folder for temporary files.
     """
 
     def __init__(self, home: Path | None = None) -> None:
         if home is not None:
-            shutil.rmtree(home, ignore_errors=True)
-            home.mkdir(mode=0o700, parents=True)
-        self.folder = Path(tempfile.mkdtemp(prefix="cargo-source-", dir=home))
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for left in home.glob(f"{_PREFIX}*"):
+                if not _is_alive(left.name.removeprefix(_PREFIX).partition("-")[0]):
+                    shutil.rmtree(left, ignore_errors=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=home))
         self._lock = threading.Lock()
         self._files = 0
 

@@ -1,9 +1,12 @@
 """One whole sync around dlt's own run: what was left pending is dropped, then everything is read, loaded and told."""
 
 import logging
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,6 +17,7 @@ from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import CargoError, DestinationRefused, ReportBug
+from cargo_source.pull.lock import held
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.session import Watch
 from cargo_source.pull.source import pull_of
@@ -74,6 +78,18 @@ def sync(
         pull.watch = watch
     report = report or SyncReport(pipeline.pipeline_name, pipeline.dataset_name or "")
     started = time.monotonic()
+    with held(Path(pipeline.pipelines_dir), pipeline.pipeline_name):
+        try:
+            _run(pipeline, source, report)
+        finally:
+            pull.close()
+            report.outcomes = sorted(pull.outcomes.values(), key=_place)
+            report.seconds = time.monotonic() - started
+            _forget_packages(pipeline)
+    return report
+
+
+def _run(pipeline: Pipeline, source: DltSource, report: SyncReport) -> None:
     try:
         if pipeline.has_pending_data:
             log.warning("an earlier sync was cut off: its package is dropped and its rows are read again")
@@ -88,11 +104,16 @@ def sync(
         remedy = remedy_of(failure)
         # Only a bug needs the whole chain, which is long, and quotes what dlt quotes.
         raise remedy from failure if type(remedy) is ReportBug else None
-    finally:
-        pull.close()
-        report.outcomes = sorted(pull.outcomes.values(), key=_place)
-        report.seconds = time.monotonic() - started
-    return report
+
+
+def _forget_packages(pipeline: Pipeline) -> None:
+    """Remove packages that are done with, or failed: they hold rows, and dlt keeps them for ever.
+
+    Somebody who wants them says so with dlt's own setting.
+    """
+    if os.environ.get("LOAD__DELETE_COMPLETED_JOBS", "true").lower() != "false":
+        for package in (Path(pipeline.working_dir) / "load" / "loaded").glob("*"):
+            shutil.rmtree(package, ignore_errors=True)
 
 
 def _place(outcome: Outcome) -> tuple[int, str]:

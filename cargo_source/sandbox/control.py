@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cargo_source.sandbox.front import Desk
 
 UNITS = ("days", "hours", "minutes")
+LONGEST = 10_000
+"""The most days, hours or minutes of one advance."""
 
 
 def control_routes(desk: Desk) -> list[Route]:
@@ -64,8 +66,8 @@ class Control:
         world = self._desk.store.world
         if not isinstance(sent, dict) or not set(sent) <= set(UNITS):
             raise ControlError(f"send an object with {', '.join(UNITS)}")
-        if not all(isinstance(each, int | float) and each >= 0 for each in sent.values()):
-            raise ControlError("time only moves forward, by numbers")
+        if not all(isinstance(each, int | float) and 0 <= each <= LONGEST for each in sent.values()):
+            raise ControlError(f"time only moves forward, by numbers up to {LONGEST}")
         happened = world.advance(**sent)
         return {"now": world.now.isoformat(), "happened": happened}
 

@@ -66,12 +66,22 @@ class Fault:
     fired: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        numbers = ("count", "after", "every", "probability", "status", "seconds", "rows", "minutes")
+        wrong = [name for name in ("path", "kind") if not isinstance(getattr(self, name), str)]
+        wrong += [name for name in numbers if not isinstance(getattr(self, name), int | float | None)]
+        if wrong:
+            raise FaultError(f"of the wrong type: {', '.join(wrong)}")
         if self.kind not in KINDS:
             raise FaultError(f"unknown kind of fault: {self.kind!r}; known are {', '.join(KINDS)}")
         if self.retry_after not in RETRY_AFTER:
             raise FaultError(f"retry_after is one of {RETRY_AFTER}")
         if self.every < 1:
             raise FaultError("every has to be 1 or more")
+        try:
+            re.compile(self.path)
+        except re.error as error:
+            if self.path.startswith("^"):
+                raise FaultError(f"path is no regular expression: {error}") from error
 
     def matches(self, method: str, path: str) -> bool:
         """Tell whether a request is one that this fault is about."""

@@ -1,0 +1,141 @@
+"""State and what it speaks of: the right database, one sync at a time, and nothing left behind."""
+
+import shutil
+import subprocess
+import sys
+
+import dlt
+import pytest
+
+from cargo_source import cargo, sync
+from cargo_source.catalog import ENTITIES
+from cargo_source.errors import BadSettings, Busy, PermissionDenied
+from cargo_source.pull.destination import duckdb_pipeline
+from cargo_source.pull.lock import held
+from cargo_source.sandbox import Sandbox
+from tests.target import differences
+
+ONLY = ["runs", "segments"]
+
+
+def compared(target, box):
+    return differences(target, box, skip=set(ENTITIES) - set(ONLY), deleted=True)
+
+
+@pytest.fixture
+def own_box():
+    with Sandbox(seed=43, companies=20) as box:
+        yield box
+
+
+def test_a_database_that_was_restored_from_yesterday_has_no_gap(own_box, target, caplog):
+    """Cursors that are ahead of the rows are not believed: everything is read again, and it is said."""
+    target.sync(own_box, only=ONLY)
+    shutil.copy(target.database, target.folder / "backup.duckdb")
+    own_box.advance(days=1)
+    target.sync(own_box, only=ONLY)
+    shutil.copy(target.folder / "backup.duckdb", target.database)
+    own_box.advance(hours=5)
+    target.sync(own_box, only=ONLY)
+    assert "does not hold the last sync" in caplog.text
+    assert compared(target, own_box) == []
+
+
+def test_one_state_folder_may_meet_two_databases(own_box, target):
+    """A trial run into another database leaves no gap in either."""
+    first = target.database
+    for database in (first, target.folder / "dev.duckdb", first):
+        target.database = database
+        target.sync(own_box, only=ONLY)
+        own_box.advance(hours=7)
+    target.sync(own_box, only=ONLY)
+    assert compared(target, own_box) == []
+
+
+def test_one_sync_at_a_time_in_one_folder(own_box, target):
+    """The second is told which process has the first, and the folder is free again when that one is dead."""
+    code = "import sys, time; from pathlib import Path; from cargo_source.pull.lock import held\n"
+    code += "with held(Path(sys.argv[1]), 'cargo'):\n    print('held', flush=True)\n    time.sleep(60)"
+    folder = target.folder / "state"
+    with subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(Busy, match=str(other.pid)):
+            target.sync(own_box, only=ONLY)
+        other.kill()
+    target.sync(own_box, only=ONLY)
+    with held(folder, "cargo"):
+        pass
+
+
+def test_no_row_is_left_on_disk_after_a_sync(own_box, target):
+    """Packages hold rows: whether a load went well or not, none of them stays, and nothing grows."""
+    target.sync(own_box, only=ONLY)
+    sizes = []
+    for _ in range(3):
+        own_box.advance(minutes=1)
+        target.sync(own_box, only=ONLY)
+        files = [path for path in (target.folder / "state").rglob("*") if path.is_file()]
+        assert [path for path in files if path.suffix == ".parquet"] == []
+        sizes.append(len(files))
+    assert sizes[0] == sizes[-1]
+
+
+def test_a_limit_on_rows_is_refused(own_box, target):
+    """add_limit would move cursors past rows that never landed."""
+    source = cargo(own_box.token, own_box.url, only=ONLY)
+    source.resources["runs"].add_limit(1)
+    with pytest.raises(BadSettings, match="add_limit"):
+        sync(duckdb_pipeline(target.database, "cargo", target.folder / "state"), source)
+
+
+def test_a_destination_that_cannot_merge_is_refused(own_box, tmp_path):
+    """Rows would come again with each sync: that is said before anything is read."""
+    pipeline = dlt.pipeline(
+        "cargo",
+        pipelines_dir=str(tmp_path / "state"),
+        destination=dlt.destinations.filesystem(str(tmp_path / "lake")),
+        dataset_name="cargo",
+    )
+    with pytest.raises(BadSettings, match="cannot merge"):
+        sync(pipeline, cargo(own_box.token, own_box.url, only=ONLY))
+
+
+def test_a_token_for_one_group_is_enough_for_that_group(own_box, target):
+    """Whoever may read agents alone can load agents: the server's time comes with any list."""
+    token = own_box.token_without("storage", "segmentation", "orchestration", "workspaceManagement", "connection")
+    report = target.sync(own_box, only=["agents", "agent_releases"], token=token)
+    assert report.status == "complete"
+    assert len(target.rows("agents")) == len(own_box.truth("agents"))
+
+
+def test_a_workspace_that_may_not_be_seen_is_skipped_and_told(own_box, target):
+    """The table is not said to be complete when the token may not see the one row that it would have."""
+    token = own_box.token_without("workspaceManagement")
+    report = target.sync(own_box, token=token, models=[])
+    skipped = {outcome.table for outcome in report.outcomes if outcome.status == "skipped"}
+    assert skipped == {"workspaces", "users", "roles", "folders"}
+    with pytest.raises(PermissionDenied):
+        target.sync(own_box, token=token, only=["workspaces"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"only": []}, "nothing to load"),
+        ({"since": "yesterday"}, "since"),
+        ({"only": "agnets"}, "agents"),
+    ],
+    ids=["nothing", "no time", "slip"],
+)
+def test_settings_of_the_source_are_told_when_it_is_made(options, words):
+    """A name may come by itself, a time as text; what makes no sense is said at once."""
+    with pytest.raises(BadSettings, match=words):
+        cargo(token="t", **options)
+
+
+def test_times_without_a_zone_are_utc(own_box, target):
+    """since is the same moment on every machine."""
+    source = cargo(own_box.token, own_box.url, only="runs", since="2026-02-25")
+    sync(duckdb_pipeline(target.database, "cargo", target.folder / "state"), source)
+    oldest = min(row["updated_at"] for row in target.rows("runs"))
+    assert oldest.isoformat()[:10] == "2026-02-25"
