@@ -1,5 +1,6 @@
 """The vendor's own TypeScript client reads the sandbox: what it cannot call, read or type, the sandbox has wrong."""
 
+import re
 from itertools import islice
 from types import SimpleNamespace
 
@@ -123,6 +124,20 @@ def test_the_compiler_objects_to_what_does_not_fit(tmp_path):
     ]
     found, _ = mismatches(calls, tmp_path)
     assert len(found["storage.dataset.get"]) == 4
+
+
+def test_only_code_is_not_asked_for(tmp_path):
+    """An action fits without its functions, and needs everything else that its type calls for."""
+    texts = dict.fromkeys(("name", "description", "icon"), "a")
+    action = {**texts, "category": "logic", "config": {"schema": {}}, "childrenCount": 1}
+    without = [{name: action[name] for name in action if name != left} for left in action]
+    calls = [
+        client.Answered("connection.nativeIntegration.get", [], None, "", 200, {"nativeIntegration": integration}, None)
+        for integration in ({"actions": {"a": each}, "extractors": {}} for each in (action, *without))
+    ]
+    found, _ = mismatches(calls, tmp_path)
+    missing = [re.search(r"Property '(\w+)' is missing", each)[1] for each in found["connection.nativeIntegration.get"]]
+    assert sorted(missing) == sorted(action)
 
 
 def test_the_client_knows_the_reasons_of_refusals(sandbox):
