@@ -137,10 +137,9 @@ def test_connectors_count_their_uses(world):
 def test_files_agree_with_their_library(world):
     """Kind and connector of a file are those of its library; what was synced has an id there and no user here."""
     for file in world.tables["files"].values():
-        if "libraryUuid" in file:
-            library = world.tables["libraries"][file["libraryUuid"]]
-            assert (file["kind"], file["connectorUuid"]) == (library["kind"], library["connectorUuid"])
-            assert file["createdAt"] >= library["createdAt"]
+        library = world.tables["libraries"][file["libraryUuid"]]
+        assert (file["kind"], file["connectorUuid"]) == (library["kind"], library["connectorUuid"])
+        assert file["createdAt"] >= library["createdAt"]
         assert (file["externalId"] is None) == (file["connectorUuid"] is None) == (file["userUuid"] is not None)
 
 
@@ -153,9 +152,10 @@ def test_votes_are_on_answers_that_were_there(world):
 
 
 def test_a_memory_belongs_to_a_user_or_an_agent(world):
-    """The scope says which of the two uuids is there; the other one is absent."""
+    """The scope says which of the two uuids is there, and that of the workspace goes with an agent's."""
+    owners = {"user": {"userUuid"}, "agent": {"agentUuid", "workspaceUuid"}}
     for memory in world.tables["memories"].values():
-        assert ("userUuid" in memory, "agentUuid" in memory) == (memory["scope"] == "user", memory["scope"] == "agent")
+        assert memory.keys() & {"userUuid", "agentUuid", "workspaceUuid"} == owners[memory["scope"]]
 
 
 def secrets_in(value):

@@ -75,6 +75,11 @@ def test_inserted_records_are_those_that_were_made(world):
     assert last == f"{world.now:%Y-%m-%d}T00:00:00.000Z"
 
 
+def test_nothing_was_used_before_the_workspace_was_made(world):
+    """No metric is of an earlier day, so that the API, which begins with that day, gives them all."""
+    assert min(m["date"][:10] for m in truth(world, "usage_metrics")) >= world.workspace["createdAt"][:10]
+
+
 def test_a_day_inserts_what_it_says():
     """What advance counts as added and late is what storage.records grows by."""
     world = settled(8)

@@ -123,7 +123,7 @@ def test_secrets_are_easy_to_recognise():
         if client.get("authentication")
     ]
     code = [
-        entry["secretValue"]
+        entry["secretValue"]["value"]
         for entity in ("agent_releases", "messages")
         for row in tables[entity].values()
         for capability in row.get("capabilities") or ()

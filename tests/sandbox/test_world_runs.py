@@ -86,14 +86,32 @@ def test_batches_name_what_exists(world):
             change = tables["changes"][data["changeUuid"]]
             assert change["segmentUuid"] == data["segmentUuid"]
             assert change["createdAt"] <= batch["createdAt"]
-        for run in data.get("runUuids", ()):
-            assert tables["runs"][run]["createdAt"] < batch["createdAt"]
+            if data["kind"] == "schedule":
+                assert {key: change[key] for key in change if key.endswith("RecordsCount")}.items() <= data.items()
+        if data["kind"] == "runs":
+            assert data["filter"]["uuids"]
+            for run in data["filter"]["uuids"]:
+                assert tables["runs"][run]["createdAt"] < batch["createdAt"]
         if data["kind"] == "group":
             parent = tables["runs"][data["parentRunUuid"]]
             assert any(each["nodeBatchUuid"] == batch["uuid"] for each in parent["executions"])
             assert (parent["batchUuid"], parent["traceUuid"]) == (data["parentBatchUuid"], batch["traceUuid"])
         assert (batch["releaseUuid"] is None) != (batch["nodes"] is None)
     assert len(kinds) == 11
+
+
+def test_releases_are_tried_with_records_or_inputs():
+    """What a play is tried with are rows of its model, by their ids; what a tool is tried with are inputs."""
+    world, kinds = settled(), Counter()
+    for release in world.tables["workflow_releases"].values():
+        spec = world.plans[release["workflowUuid"]].spec
+        for record in release["testRecords"]:
+            kinds[record["kind"]] += 1
+            assert record["kind"] == ("id" if spec else "data")
+            if spec:
+                found = world.db.execute(f"SELECT 1 FROM {world.warehouse.table(spec)} WHERE _id = ?", [record["id"]])
+                assert found.fetchone()
+    assert min(kinds.values()) > 10
 
 
 def test_forms_sign_with_a_secret_that_is_easy_to_recognise():

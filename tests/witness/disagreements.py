@@ -19,7 +19,10 @@ ABSENT = {
 """Keys that the client's types call for."""
 
 MORE = {
-    (r"userManagement\.user\.getCurrent\.user", key): "the contract has one user for both paths; the client has two"
-    for key in ("workspaceUuid", "permissions", "role")
+    (r"connection\.integration\..*\.integrations?", "documentationPath"): "in the contract only, where it is optional",
+    **{
+        (r"userManagement\.user\.getCurrent\.user", key): "the contract has one user for both paths; the client has two"
+        for key in ("workspaceUuid", "permissions", "role")
+    },
 }
 """Keys that the client's types do not know."""

@@ -1,5 +1,7 @@
 """Every read of the vendor's client that is an operation of the contract: how it is asked, and what it must answer."""
 
+from collections import defaultdict
+
 from tests.witness.cases import Case, counts, decoded, each, exported, one, paged, pages, plain, same, same_rows, whole
 
 BEGINNING = "2020-01-01T00:00:00.000Z"
@@ -199,8 +201,8 @@ def metrics(envelope, entity):
 
 
 def runtime_query(known):
-    tables = ("runs", "spans")
-    wanted = [{"rows": [{"n": len(known.rows(table))}]} for table in tables]
+    tables = {"runs": "runs", "batches": "batches", "spans": "spans", "records": "orchestration_records"}
+    wanted = [{"rows": [{"n": len(known.rows(entity))}]} for entity in tables.values()]
     sent = [[{"query": f"SELECT count(*) AS n FROM {table}"}] for table in tables]
     return [Case(sent, lambda answers: same(answers, wanted))]
 
@@ -256,25 +258,36 @@ def file_bytes(known):
 
 
 def native_integration(known):
-    """What the platform has itself: the truth lists its actions among those of all integrations."""
-    wanted = {row["actionSlug"] for row in known.rows("actions") if row["integrationSlug"] == "native"}
-    assert wanted
-    return [Case([[]], lambda answers: same(sorted(answers[0]["nativeIntegration"]["actions"]), sorted(wanted)))]
+    """What the platform has itself: the truth lists it among what all integrations have."""
+
+    def own(entity, slug):
+        rows = [row for row in known.rows(entity) if row["integrationSlug"] == "native"]
+        assert rows
+        return {row[slug]: {key: row[key] for key in row.keys() - {"integrationSlug", slug}} for row in rows}
+
+    wanted = {"actions": own("actions", "actionSlug"), "extractors": own("extractors", "extractorSlug")}
+    return [Case([[]], lambda answers: same(answers, [{"nativeIntegration": wanted}]))]
 
 
 def usage(known):
-    """One call for each unit; without a dimension each use is counted once."""
-    rows = known.rows("usage_metrics")
-    units = sorted({row["unit"] for row in rows})
-    assert units
+    """One call for each unit, grouped by nothing and by each dimension."""
+    groups = defaultdict(list)
+    for row in known.rows("usage_metrics"):
+        groups[row["unit"], row["dimension"]].append([row["date"], row["slug"], row["groupBy"], row["count"]])
+    assert groups
 
-    def holds(answers):
-        for unit, answer in zip(units, answers, strict=True):
-            wanted = [row for row in rows if row["unit"] == unit and row["dimension"] == "none"]
-            found = [[day["date"], item["slug"], item["count"]] for day in answer["metrics"] for item in day["items"]]
-            same_rows(found, [[row["date"], row["slug"], row["count"]] for row in wanted])
+    def case(unit, dimension, rows):
+        def holds(answers):
+            days = answers[0]["metrics"]
+            found = [
+                [day["date"], each["slug"], each["groupBy"], each["count"]] for day in days for each in day["items"]
+            ]
+            same_rows(found, rows)
 
-    return [Case([[{"from": "2020-01-01", "to": "2100-01-01", "unit": unit}] for unit in units], holds)]
+        sent = {"from": "2020-01-01", "to": "2100-01-01", "unit": unit}
+        return Case([[sent if dimension == "none" else {**sent, "groupBy": dimension}]], holds)
+
+    return [case(unit, dimension, rows) for (unit, dimension), rows in groups.items()]
 
 
 def by_slug(row):

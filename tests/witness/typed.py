@@ -47,7 +47,9 @@ import type { Api } from "@cargo-ai/api";
 
 // Null and absent are one (the client makes undefined of both), so that a field which may be undefined may be absent.
 type MayBeAbsent<T> = { [K in keyof T as undefined extends T[K] ? K : never]?: NullIsAbsent<T[K]> };
-type Present<T> = { [K in keyof T as undefined extends T[K] ? never : K]: NullIsAbsent<T[K]> };
+type Present<T> = { [K in keyof T as undefined extends T[K] ? never : NoCode<T[K], K>]: NullIsAbsent<T[K]> };
+// What is a function on the vendor's side became an empty object in the client's types, and no answer holds it.
+type NoCode<T, K> = [keyof T] extends [never] ? ({} extends T ? never : K) : K;
 type NullIsAbsent<T> = unknown extends T ? T
   : T extends Array<infer Item> ? Array<NullIsAbsent<Item>>
   : T extends object ? MayBeAbsent<T> & Present<T>

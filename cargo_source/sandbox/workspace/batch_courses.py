@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from cargo_source.sandbox.identity import Stream
@@ -126,28 +125,18 @@ class BatchCourses:
 
     def _open_tool(self, plan: Plan, place: int, kind: str, moment: int, stream: Stream) -> Wire:
         uuid = stream.uuid()
-        inputs = [json.loads(record_at([], 0, stream).title) for _ in range(_inputs(kind))]
         own = {"releaseUuid": None, "nodes": plan.graph.nodes} if place == _CUSTOM else {}
-        user = None if kind == "schedule" else stream.pick(self._world.team.users)
-        data = self._data.of_tool(kind, uuid, inputs)
+        user = stream.pick(self._world.team.users)
+        data = self._data.of_tool(kind, uuid)
         return self._world.batches.open(plan, uuid, iso(moment), data=data, userUuid=user, **own)
 
     def _run(self, plan: Plan, batch: Wire, timeline: Timeline, fates: list[str], stream: Stream) -> None:
-        inputs = batch["data"].get("records") or [batch["data"].get("data")]
-        for turn, fate in enumerate(fates):
-            record = record_at([], 0, stream)
-            given = inputs[turn % len(inputs)]
-            if given:
-                record = record.titled(json.dumps(given))
+        for fate in fates:
             timeline.wait(20, 2000)
-            self._world.runs.start(plan, record, timeline, fate, batch=batch)
-
-
-def _inputs(kind: str) -> int:
-    return _TOOL_RUNS if kind == "records" else 1
+            self._world.runs.start(plan, record_at([], 0, stream), timeline, fate, batch=batch)
 
 
 def _fates(batch: Wire, stream: Stream) -> list[str]:
-    """A form or a schedule sets off one run, records and files one for each of theirs."""
-    count = 1 if batch["data"]["kind"] in {"form", "schedule"} else _TOOL_RUNS
+    """A form sets off one run, records and files one for each of theirs."""
+    count = 1 if batch["data"]["kind"] == "form" else _TOOL_RUNS
     return [stream.weighted(_FATES) for _ in range(count)]

@@ -12,12 +12,21 @@ if TYPE_CHECKING:
 Wire = dict[str, Any]
 
 PLAY_KINDS = (
-    ("change", 55.0), ("segment", 12.0), ("filter", 9.0), ("recordIds", 9.0), ("watchedRecords", 8.0), ("runs", 7.0),
+    ("change", 50.0), ("segment", 12.0), ("filter", 9.0), ("recordIds", 8.0), ("watchedRecords", 7.0), ("runs", 7.0),
+    ("schedule", 7.0),
 )  # fmt: skip
-TOOL_KINDS = ("form", "file", "schedule", "records")
+TOOL_KINDS = ("form", "file", "records")
 ATTENDED = frozenset({"segment", "filter", "recordIds", "runs", "records", "file", "form"})
 """Kinds that a person sets off."""
 _MATCH_ALL: Wire = {"conjonction": "and", "groups": []}
+_RESETS = ("firstNode", "lastNode", "nextNode")
+"""Where runs that are run again begin."""
+_COUNTS = ("total", "updated", "removed", "added", "unchanged")
+
+
+def stored(uuid: str) -> str:
+    """Return where the records of a batch lie that were sent, uploaded or collected for it."""
+    return f"batches/{uuid}/records.json"
 
 
 class BatchData:
@@ -31,38 +40,33 @@ class BatchData:
         """Return the data of a play's batch, and whose it is."""
         stream = Stream(batch["uuid"], "data")
         kind = stream.weighted(PLAY_KINDS)
-        change = self._change_before(batch) if kind == "change" else None
-        if kind == "change" and change is None:
+        change = self._change_before(batch) if kind in {"change", "schedule"} else None
+        earlier = self._runs_before(batch) if kind == "runs" else []
+        if (kind == "change" and not change) or (kind == "runs" and not earlier):
             kind = "segment"
         user = stream.pick(self._world.team.users) if kind in ATTENDED else None
-        return {"data": {"kind": kind, **self._named(kind, batch, runs, change)}, "userUuid": user}
-
-    def _named(self, kind: str, batch: Wire, runs: list[Wire], change: Wire | None) -> Wire:
         play = self._play(batch)
-        if change:
-            kinds = list(play["changeKinds"])
-            return {"segmentUuid": change["segmentUuid"], "changeUuid": change["uuid"], "changeKinds": kinds}
         match kind:
             case "segment":
-                return {"segmentUuid": play["segmentUuid"]}
-            case "filter":
-                return {"modelUuid": play["modelUuid"], "filter": _MATCH_ALL, "limit": max(1, len(runs))}
+                named = {"segmentUuid": play["segmentUuid"]}
+            case "change" | "schedule":
+                named = _evaluated(kind, play, change)
             case "runs":
-                return {"runUuids": self._runs_before(batch)}
-        return {"modelUuid": play["modelUuid"], "recordIds": sorted({run["recordId"] for run in runs})}
+                again = {"kind": "runs", "uuids": earlier}
+                named = {"filter": again, "reset": {"from": stream.pick(_RESETS)}}
+            case _:
+                named = {"modelUuid": play["modelUuid"], **_chosen(kind, batch, play, runs)}
+        return {"data": {"kind": kind, **named}, "userUuid": user}
 
-    def of_tool(self, kind: str, uuid: str, records: list[Wire]) -> Wire:
+    def of_tool(self, kind: str, uuid: str) -> Wire:
         """Return the data of a tool's batch; a form's webhook is signed with a secret."""
-        match kind:
-            case "form":
-                secret = self._world.team.secret("batch", uuid)
-                hook = {"webhookUrl": f"https://hooks.marsh.example/{uuid[:8]}", "webhookSecret": secret}
-                return {"kind": kind, "data": records[0], **hook}
-            case "file":
-                return {"kind": kind, "s3Filename": f"batches/{uuid}/input.csv", "name": "Übersicht, Q1.csv"}
-            case "schedule":
-                return {"kind": kind, "cron": "0 2 * * *", "data": records[0]}
-        return {"kind": kind, "records": records}
+        data: Wire = {"kind": kind, "s3Filename": stored(uuid)}
+        if kind == "form":
+            secret = self._world.team.secret("batch", uuid)
+            data |= {"webhookUrl": f"https://hooks.marsh.example/{uuid[:8]}", "webhookSecret": secret}
+        if kind == "file":
+            data |= {"mappings": {"Größe": "limit", "Website": "domain"}}
+        return data
 
     def _play(self, batch: Wire) -> Wire:
         if not self._plays:
@@ -83,3 +87,23 @@ class BatchData:
         own = [run for run in runs if run["workflowUuid"] == batch["workflowUuid"]]
         earlier = [run["uuid"] for run in own if run["createdAt"] < batch["createdAt"]]
         return earlier[-3:]
+
+
+def _evaluated(kind: str, play: Wire, change: Wire | None) -> Wire:
+    """Name the segment that was evaluated, and what that found; a schedule also counts it."""
+    named: Wire = {"segmentUuid": play["segmentUuid"], "changeKinds": list(play["changeKinds"])}
+    if change:
+        named["changeUuid"] = change["uuid"]
+    if kind == "schedule":
+        named["modelUuid"] = play["modelUuid"]
+        named |= {f"{count}RecordsCount": change[f"{count}RecordsCount"] for count in _COUNTS} if change else {}
+    return named
+
+
+def _chosen(kind: str, batch: Wire, play: Wire, runs: list[Wire]) -> Wire:
+    """Say which records of a play's model it was: by filter, by id, or those that were seen to change."""
+    if kind == "recordIds":
+        return {"ids": sorted({run["recordId"] for run in runs})}
+    if kind == "watchedRecords":
+        return {"changeKinds": list(play["changeKinds"]), "s3Filename": stored(batch["uuid"])}
+    return {"filter": _MATCH_ALL, "limit": max(1, len(runs))}

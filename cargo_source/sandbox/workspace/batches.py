@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cargo_source.sandbox.identity import Stream, uuid_for
 from cargo_source.sandbox.moments import DAY, iso
-from cargo_source.sandbox.workspace.batch_data import BatchData
+from cargo_source.sandbox.workspace.batch_data import BatchData, stored
 
 if TYPE_CHECKING:
     from cargo_source.sandbox.workspace.timeline import Timeline
@@ -91,7 +91,7 @@ class Batches:
             "parentBatchUuid": run["batchUuid"],
         }
         uuid = timeline.stream.uuid()
-        data = {"kind": "group", **parents}
+        data = {"kind": "group", "s3Filename": stored(uuid), **parents}
         self.open(
             plan, uuid, iso(timeline.moment), data=data, traceUuid=run["traceUuid"], releaseUuid=run["releaseUuid"]
         )

@@ -32,7 +32,7 @@ _RATE_LIMITS: tuple[Wire | None, ...] = (
     None,
     {"unit": "second", "max": 10, "strategy": "spread"},
     {"unit": "minute", "max": 100, "strategy": "burst"},
-    {"unit": "hour", "max": 5000},
+    {"unit": "hour", "max": 5000, "strategy": "burst"},
     {"unit": "day", "max": 100_000, "strategy": "spread"},
 )
 
@@ -86,7 +86,7 @@ def _connector(team: Team, head: tuple[str, str, str], place: int, moment: int, 
 def _config(team: Team, uuid: str, place: int) -> Wire:
     """Return settings with two credentials: one in the open, one marked as encrypted; at the top, or deep inside."""
     token = team.secret("connector", uuid, "token")
-    key: Wire = {"type": "encryption", "isEncrypted": True, "value": team.secret("connector", uuid, "key")}
+    key = team.encrypted("connector", uuid, "key")
     kinds: tuple[Wire, ...] = (
         {"authentication": {"kind": "oauth2", "tokens": {"access": token, "refresh": key}}, "region": "eu1"},
         {"apiKey": key, "headers": [{"name": "x-signature", "value": token}]},

@@ -26,6 +26,8 @@ _LIBRARIES = (
     "Onboarding", "Verträge", "Call scripts", "RFP answers", "Release notes", "Personas", "Partner kit", "Templates",
     "Research", "Competitors", "Webinars", "Legal", "FAQ", "Objections", "Roadmap", "Old wiki", "Scratchpad",
 )  # fmt: skip
+_UPLOADS = 0
+"""The place of the native library where uploads lie; it stays, because files that agents name do."""
 _EMPTY = 4
 """How many of the last libraries hold no file."""
 _FORMATS = (
@@ -82,7 +84,7 @@ def _extractor(source: str) -> str:
 
 def _config(team: Team, uuid: str, source: str) -> Wire:
     """Return the extractor's settings; a native library has a key too, with which it can be shared."""
-    key = {"type": "encryption", "isEncrypted": True, "value": team.secret("library", uuid)}
+    key = team.encrypted("library", uuid)
     if not source:
         return {"sharing": {"isEnabled": False, "key": key}}
     return {"root": f"/{uuid[:8]}", "recursive": True, "webhook": {"url": "https://api.getcargo.io/hook", "key": key}}
@@ -104,37 +106,37 @@ def sync_library(library: Wire, stream: Stream, moment: int) -> None:
 
 def is_loose(world: World, library: Wire) -> bool:
     """Tell whether a library holds no file."""
-    return all(file.get("libraryUuid") != library["uuid"] for file in world.tables["files"].values())
+    return all(file["libraryUuid"] != library["uuid"] for file in world.tables["files"].values())
 
 
 def files(team: Team, libraries: dict[str, Wire], start: int) -> dict[str, Wire]:
-    """Return every file by uuid: in a library, or uploaded to an agent or a chat."""
+    """Return every file by uuid: those of libraries, and among them what was uploaded to an agent or a chat."""
     stream = Stream(team.seed, "files")
     shelves = list(libraries.values())[:-_EMPTY]
     found = {}
     for place in range(FILES):
         uuid = file_uuid(team.seed, place)
-        shelf = shelves[place % len(shelves)] if place % 4 else None
+        shelf = shelves[place % len(shelves) if place % 4 else _UPLOADS]
         found[uuid] = _file(team, uuid, shelf, stream.whole(team.created + 3 * DAY, start - DAY), stream)
         if place >= NAMED and place % 29 == 0:
             found[uuid]["deletedAt"] = found[uuid]["updatedAt"] = iso(start - stream.whole(HOUR, DAY))
     return found
 
 
-def _file(team: Team, uuid: str, shelf: Wire | None, moment: int, stream: Stream) -> Wire:
+def _file(team: Team, uuid: str, shelf: Wire, moment: int, stream: Stream) -> Wire:
     suffix, content_type = stream.pick(_FORMATS)
-    synced = shelf is not None and shelf["kind"] == "connector"
+    synced = shelf["kind"] == "connector"
     # One file in sixteen is a recording, and larger than `raw` gives.
     size = stream.whole(LARGEST_RAW + 1, 90_000_000) if stream.chance(1 / 16) else stream.whole(200, 300_000)
-    where = {"libraryUuid": shelf["uuid"], "kind": shelf["kind"]} if shelf else {"kind": "native"}
     return {
         "uuid": uuid,
         "workspaceUuid": team.workspace_uuid,
-        **where,
+        "libraryUuid": shelf["uuid"],
+        "kind": shelf["kind"],
         "userUuid": None if synced else stream.pick(team.users),
-        "connectorUuid": shelf["connectorUuid"] if shelf else None,
+        "connectorUuid": shelf["connectorUuid"],
         "name": f"{stream.pick(_TOPICS)} {stream.whole(1, 999)}.{suffix}",
-        "isTemporary": shelf is None and stream.chance(0.3),
+        "isTemporary": not synced and stream.chance(0.3),
         "folderUuid": team.folder(stream, "file"),
         "s3Filename": f"files/{uuid}.{suffix}",
         "openAiFileId": f"file-{uuid[:8]}",
@@ -154,7 +156,7 @@ def add_file(world: World, stream: Stream, moment: int) -> Wire:
     shelves = [
         each for each in world.tables["libraries"].values() if not each["deletedAt"] and each["createdAt"] < made
     ]
-    shelf = stream.pick(shelves) if stream.chance(0.7) else None
+    shelf = stream.pick(shelves) if stream.chance(0.7) else shelves[_UPLOADS]
     return _file(world.team, stream.uuid(), shelf, moment, stream)
 
 

@@ -16,11 +16,25 @@ Wire = dict[str, Any]
 
 _PROPERTIES = ("domain", "email", "objectType", "properties", "limit", "companyName", "linkedinUrl", "isDryRun")
 _TYPES = {"properties": "object", "limit": "integer", "isDryRun": "boolean"}
+_SUB_CATEGORIES = (
+    "websiteVisit", "listBuilding", "newHire", "jobOffer", "socialSelling", "ecommerce", "webScraper", "developer",
+)  # fmt: skip
+_SMALL: Wire = {"type": "object", "properties": {"id": {"type": "string"}}}
+_RETRY = {"maximumAttempts": 3, "initialInterval": 1000, "backoffCoefficient": 2}
 _COSTS: tuple[list[Wire], ...] = (
     [{"type": "fixed", "cost": 0.5}],
-    [{"type": "unit", "cost": 0.125, "unit": "record", "unitsCount": 1, "fixedCost": 0.25}],
-    [{"type": "package", "cost": 4, "unitsCount": 100, "config": {"roundUp": True}}, {"type": "fixed", "cost": 0}],
+    [{"type": "unit", "cost": 0.125, "unit": "record", "fixedCost": 0.25}],
+    [
+        {"type": "package", "cost": 4, "unit": "token", "unitsCount": 100, "config": {"jsonSchema": _SMALL}},
+        {"type": "fixed", "cost": 0},
+    ],
 )
+_UNIFICATION = {
+    "type": "account",
+    "config": {"jsonSchema": _SMALL},
+    "uniqueColumns": [{"slug": "website", "reference": "domain"}],
+    "isDefault": True,
+}
 _CUSTOM = (
     "harvest_erp", "pricing_desk", "quote_archive", "lead_scorer", "territory_map", "contract_vault", "price_book",
     "event_badge", "partner_portal", "usage_meter", "churn_model", "seat_counter", "geo_lookup", "vat_checker",
@@ -40,38 +54,45 @@ def integrations() -> dict[str, Wire]:
 
 def native_integration() -> Wire:
     """Return what the platform does by itself."""
-    actions = {
-        slug: action | {"category": NATIVE_CATEGORIES[slug], "childrenCount": 2 if slug == "branch" else 1}
-        for slug, action in _actions(NATIVE, 0).items()
+    return {
+        "actions": {slug: _native_action(slug, place) for place, slug in enumerate(NATIVE.actions.split())},
+        "extractors": {slug: _native_extractor(slug) for slug in NATIVE.extractors.split()},
     }
-    extractors = {slug: _native_extractor(slug) for slug in NATIVE.extractors.split()}
-    return {"actions": actions, "extractors": extractors}
 
 
 def _integration(app: App, place: int) -> Wire:
     more: Wire = {
-        "icon": f"https://icons.example/{app.slug}.svg",
-        "color": f"#{place * 4321 % 0xFFFFFF:06x}",
-        "url": f"https://{app.slug.replace('_', '-')}.example",
-        "subCategories": ["b2b", app.category][: 1 + place % 2],
+        "subCategories": [_SUB_CATEGORIES[(place + turn) % len(_SUB_CATEGORIES)] for turn in range(1 + place % 2)],
         "documentationPath": f"/integrations/{app.slug}",
-        "autocompletes": [{"slug": "listFields", "params": {"objectType": "string"}}],
-        "dynamicSchemas": {"fields": {"dependsOn": ["objectType"]}},
     }
     return {
         "slug": app.slug,
         "name": app.name,
         "description": f"{app.name} for {app.category} teams",
+        "icon": f"https://icons.example/{app.slug}.svg",
+        "color": f"#{place * 4321 % 0xFFFFFF:06x}",
+        "url": f"https://{app.slug.replace('_', '-')}.example",
         "category": app.category,
-        **(more if place % 6 else {"icon": more["icon"]}),
-        "connector": {"config": _settings(place + 1), "rateLimit": {"unit": "second", "max": 10}},
-        "actions": _actions(app, place),
+        **(more if place % 6 else {}),
+        "connector": {"config": _settings(place + 1), "rateLimit": _rate_limit("second", 10)},
+        "autocompletes": [{"slug": "listFields", "params": {"jsonSchema": _SMALL}}],
+        "dynamicSchemas": {"fields": {"params": {"schema": _SMALL}}},
+        "actions": {slug: _action(slug, place + turn) for turn, slug in enumerate(app.actions.split())},
         "extractors": {slug: _extractor(app, slug, place + turn) for turn, slug in enumerate(app.extractors.split())},
     }
 
 
+def _rate_limit(unit: str, most: int) -> Wire:
+    return {"unit": unit, "max": most, "strategy": "burst" if unit == "day" else "spread"}
+
+
+def _rate_limits(unit: str, most: int) -> list[Wire]:
+    """Return limits that hold where the settings are of a certain shape."""
+    return [_rate_limit(unit, most) | {"config": {"schema": _SMALL}}]
+
+
 def _settings(place: int) -> Wire:
-    """Return the settings of something as schemas, as large as they are in such manifests."""
+    """Return the settings of something as a schema, as large as they are in such manifests."""
     names = [_PROPERTIES[(place + turn) % len(_PROPERTIES)] for turn in range(3 + place % 4)]
     shape = {
         "type": "object",
@@ -83,44 +104,65 @@ def _settings(place: int) -> Wire:
         "additionalProperties": False,
     }
     widgets = {name: {"ui:widget": "expression", "ui:placeholder": f"{{{{ record.{name} }}}}"} for name in names}
-    return {"jsonSchema": shape, "schema": {"kind": "form", "fields": names}, "uiSchema": widgets}
+    return {"schema": shape, "uiSchema": widgets}
 
 
-def _actions(app: App, place: int) -> dict[str, Wire]:
-    slugs = app.actions.split()
-    return {slug: _action(slug, place + turn) for turn, slug in enumerate(slugs)}
+def _settings_twice(place: int) -> Wire:
+    """Return settings whose schema is there in its older place too."""
+    settings = _settings(place)
+    return {"jsonSchema": settings["schema"], **settings}
 
 
 def _action(slug: str, place: int) -> Wire:
-    action: Wire = {"name": words(slug), "description": f"{words(slug)}, once per record", "config": _settings(place)}
+    action: Wire = {
+        "name": words(slug),
+        "description": f"{words(slug)}, once per record",
+        "config": _settings_twice(place),
+    }
     if place % 2:
-        costs = {"costs": _COSTS[place // 2 % len(_COSTS)], "rateLimits": [{"unit": "minute", "max": 60}]}
-        action |= {"icon": f"https://icons.example/{slug}.svg", "isSerialized": place % 4 == 1, "credits": costs}
+        costs = {"costs": _COSTS[place // 2 % len(_COSTS)], "rateLimits": _rate_limits("minute", 60)}
+        action |= {"isSerialized": place % 4 == 1, "credits": costs}
     if place % 3:
-        limits = [{"unit": "second", "max": 5}]
-        action |= {"meta": {"version": place}, "rateLimits": limits, "isRateLimited": True, "caching": {"ttl": 60_000}}
+        limits = {"rateLimits": _rate_limits("second", 5), "isRateLimited": True}
+        action |= limits | {"meta": {"schema": _SMALL}, "caching": {"isCompatible": place % 3 == 1}}
     if place % 4:
-        timing = {"retry": {"maximumAttempts": 3}, "executing": {"timeout": 30_000}}
-        action |= timing | {"children": [{"slug": "next"}], "output": {"jsonSchema": {"type": "object"}}}
+        timing = {"retry": _RETRY, "executing": {"retry": _RETRY, "withRateLimit": True}}
+        action |= timing | {"children": [{"text": "Found"}, {"text": "Not found"}], "output": {"schema": _SMALL}}
     return action
+
+
+def _native_action(slug: str, place: int) -> Wire:
+    """Return something that the platform does: it calls nobody, so that nothing limits or repeats it."""
+    action: Wire = {
+        "name": words(slug),
+        "description": f"{words(slug)}, once per record",
+        "category": NATIVE_CATEGORIES[slug],
+        "icon": f"https://icons.example/native/{slug}.svg",
+        "config": _settings(place),
+        "childrenCount": 2 if slug == "branch" else 1,
+    }
+    if place % 2:
+        action |= {"isSerialized": place % 4 == 1, "credits": {"costs": _COSTS[place // 2 % len(_COSTS)]}}
+    return action | ({"meta": {"schema": _SMALL}, "output": {"schema": _SMALL}} if place % 4 else {})
 
 
 def _extractor(app: App, slug: str, place: int) -> Wire:
     kind = "query" if slug == "query" else "file" if slug in {"fetchFiles", "fetchPages"} else "record"
-    extractor: Wire = {"name": words(slug), "kind": kind, "config": _settings(place), "mode": _mode(app, slug, place)}
+    extractor: Wire = {
+        "name": words(slug),
+        "description": f"{words(slug)} from {app.name}",
+        "kind": kind,
+        "config": _settings_twice(place),
+        "meta": {"schema": _SMALL},
+        "mode": _mode(app, slug, place),
+        "preview": ("none", "records", "count")[place % 3],
+    }
     if place % 2:
-        extractor |= {
-            "description": f"{words(slug)} from {app.name}",
-            "icon": f"https://icons.example/{app.slug}.svg",
-            "category": "object" if place % 4 == 1 else "unify",
-            "meta": {"version": place},
-            "columns": {"jsonSchema": {"type": "object"}},
-            "credits": {"costs": _COSTS[0]},
-        }
+        extractor |= {"columns": {"schema": _SMALL}, "credits": {"costs": _COSTS[0]}}
     if place % 3:
-        limits = {"rateLimits": [{"unit": "day", "max": 10_000}], "retry": {"maximumAttempts": 5}}
-        extractor |= limits | {"fetching": {"pageSize": 100}, "unifications": [{"type": "account"}]}
-    return extractor | {"preview": ("none", "records", "count")[place % 3]}
+        limits = {"rateLimits": _rate_limits("day", 10_000), "retry": _RETRY}
+        extractor |= limits | {"fetching": {"retry": _RETRY, "withRateLimit": False}, "unifications": [_UNIFICATION]}
+    return extractor
 
 
 def _mode(app: App, slug: str, place: int) -> Wire:
@@ -137,9 +179,19 @@ def _mode(app: App, slug: str, place: int) -> Wire:
 
 
 def _native_extractor(slug: str) -> Wire:
-    """Records of native models are written through the API: their extractors have no mode."""
-    kind = "file" if slug == "uploadFiles" else "record"
-    return {"name": words(slug), "kind": kind, "config": _settings(len(slug)), "preview": "none"}
+    """Return how a native model or library gets what it holds; its records are written through the API."""
+    is_file = slug == "uploadFiles"
+    return {
+        "name": words(slug),
+        "description": words(slug),
+        "kind": "file" if is_file else "record",
+        "icon": f"https://icons.example/native/{slug}.svg",
+        "category": "unify" if slug in {"defineAccount", "defineContact"} else "object",
+        "config": _settings(len(slug)),
+        "meta": {"schema": _SMALL},
+        "mode": {"kind": "fetch", "isIncremental": False},
+        "preview": "none",
+    }
 
 
 def custom_integrations(team: Team) -> dict[str, Wire]:

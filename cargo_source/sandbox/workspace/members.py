@@ -70,7 +70,7 @@ def _user(team: Team, place: int, uuid: str, role: Wire | None, times: tuple[int
     joined, signed = times
     first, last = _NAMES[place % len(_NAMES)]
     named = place % 10 != 9  # an invited member may not have said a name yet
-    cookie = {"linkedin": {"li_at": team.secret("user", uuid)}, "version": 3}
+    cookie = {"linkedin": {"li_at": team.secret("user", uuid)}, "timezone": "Europe/Paris"}
     return {
         "uuid": uuid,
         "email": f"{first}.{last}{place}@marsh.example".lower().replace("'", ""),

@@ -24,11 +24,14 @@ def memories(team: Team, agents: list[str], start: int) -> dict[str, Wire]:
     """Return every memory by its id: several of each colleague, a few of each agent."""
     stream = Stream(team.seed, "memories")
     owners = [{"scope": "user", "userUuid": user} for user in team.users for _ in range(_OF_USER)]
-    owners += [
-        {"scope": "agent", "agentUuid": agent} for agent in agents for _ in range(stream.whole(0, 2 * _OF_AGENT))
-    ]
+    owners += [_agent(team, agent) for agent in agents for _ in range(stream.whole(0, 2 * _OF_AGENT))]
     made = [_memory(team, owner, stream.whole(team.created + DAY, start - DAY), stream) for owner in owners]
     return {memory["mem0Id"]: memory for memory in made}
+
+
+def _agent(team: Team, uuid: str) -> Wire:
+    """Name an agent as the owner; unlike members, agents belong to one workspace."""
+    return {"scope": "agent", "agentUuid": uuid, "workspaceUuid": team.workspace_uuid}
 
 
 def _memory(team: Team, owner: Wire, moment: int, stream: Stream) -> Wire:
@@ -37,7 +40,6 @@ def _memory(team: Team, owner: Wire, moment: int, stream: Stream) -> Wire:
         "mem0Id": uuid,
         "content": stream.pick(_NOTES).format(team.personal("memory", uuid)),
         **owner,
-        "workspaceUuid": team.workspace_uuid,
         "createdAt": iso(moment),
         "updatedAt": iso(moment),
     }
@@ -46,7 +48,7 @@ def _memory(team: Team, owner: Wire, moment: int, stream: Stream) -> Wire:
 def add(world: World, stream: Stream, moment: int) -> Wire:
     """Remember something of a colleague or for an agent."""
     of_user = {"scope": "user", "userUuid": stream.pick(world.team.users)}
-    of_agent = {"scope": "agent", "agentUuid": stream.pick(list(world.tables["agents"]))}
+    of_agent = _agent(world.team, stream.pick(list(world.tables["agents"])))
     return _memory(world.team, of_user if stream.chance(0.4) else of_agent, moment, stream)
 
 

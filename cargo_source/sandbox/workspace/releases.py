@@ -93,8 +93,8 @@ class Releases:
         config = _LIMITS.get(capability, {"maxUses": 5})
         if capability != "code":
             return config
-        secret = {"name": "CRM_TOKEN", "secretValue": self._team.secret("code", place, number)}
-        return {**config, "env": [{"name": "REGION", "value": "eu"}, secret]}
+        secret = {"key": "CRM_TOKEN", "type": "secret", "secretValue": self._team.encrypted("code", place, number)}
+        return {**config, "env": [{"key": "REGION", "type": "public", "value": "eu"}, secret]}
 
     def _behaviour(self, place: int, number: int) -> Wire:
         """Return how a release thinks: prompt, language model, output, evaluator."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cargo_source.sandbox.moments import SECOND, iso
@@ -29,10 +29,6 @@ class Record:
 
     id: str
     title: str
-
-    def titled(self, title: str) -> Record:
-        """Return the same under another title."""
-        return replace(self, title=title)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def action(team: Team, tools: list[str], agents: list[str], place: int, kind: st
         "toolUuid": tools[place % len(tools)] if kind == "tool" else None,
         "agentUuid": agents[(place + 1) % 20] if kind == "agent" else None,
         "connectorUuid": team.connectors["apollo"] if kind == "connector" else None,
-        "templateSlug": "people" if kind == "connector" else None,
+        "templateSlug": "researcher" if kind == "agent" and place % 2 else None,
     }
     if kind == "connector":
         return made | {"integrationSlug": "apollo", "actionSlug": "searchPeople"}
@@ -43,6 +43,7 @@ def resources(team: Team, place: int) -> list[Wire]:
         "name": spec.name,
         "slug": spec.slug,
         "description": "The accounts we sell to" if place % 2 else None,
+        "integrationSlug": "native" if place % 2 else None,
         "modelUuid": model_uuid(team.seed, spec),
         "filter": _ONLY_BIG if place % 3 == 0 else None,
         "selectedColumnSlugs": [spec.id] if place % 2 else None,
@@ -55,7 +56,6 @@ def resources(team: Team, place: int) -> list[Wire]:
         "kind": "file",
         "slug": "playbook",
         "prompt": "Use for objections",
-        "integrationSlug": "native",
         "items": [file, folder],
     }
     return [files, model] if place % 4 == 1 else [model, files]

@@ -50,6 +50,10 @@ class Team:
         self._secrets += 1
         return f"{SECRET}{self._secrets}"
 
+    def encrypted(self, *owner: object) -> dict[str, Any]:
+        """Return the made-up secret of an owner as settings hold what is encrypted."""
+        return {"type": "encryption", "isEncrypted": True, "value": self.secret(*owner)}
+
     def personal(self, *owner: object) -> str:
         """Return a made-up name for someone, easy to recognise where personal data must not appear."""
         return f"{PERSONAL}{number_for(self.seed, 'personal', *owner) % 10**12}"

@@ -252,12 +252,10 @@ def _between(low: int, high: int) -> str:
 
 
 def _history(spec: ModelSpec, start: int) -> str:
-    """Rows came at any moment, or in batches a few minutes past the hour."""
-    moment = _between(start - HISTORY_DAYS * DAY + HOUR, start - MINUTE)
-    if not spec.sync_hours:
-        return moment
+    """Rows came at any moment, or in batches a few minutes past the hour; never before the workspace was made."""
     every = spec.sync_hours * HOUR
-    return f"(({moment} - {every}) // {every} * {every} + {7 * MINUTE + 345})"
+    moment = _between(start - HISTORY_DAYS * DAY + HOUR + 2 * every, start - MINUTE)
+    return f"(({moment} - {every}) // {every} * {every} + {7 * MINUTE + 345})" if every else moment
 
 
 def _text(spec: ModelSpec, slug: str) -> str:

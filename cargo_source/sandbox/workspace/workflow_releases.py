@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Wire = dict[str, Any]
 
 ARCHIVED_EACH = 4
+_TRIED_WITH = 5
+"""How many records of a play's model its releases are tried with, in all."""
 _DEPLOYED = (
     "uuid", "userUuid", "description", "version", "nodes", "formFields", "templateSlug", "deployedAt", "createdAt",
 )  # fmt: skip
@@ -28,6 +30,7 @@ class WorkflowReleases:
     def __init__(self, world: World) -> None:
         self._world = world
         self._table = world.tables["workflow_releases"]
+        self._tried: dict[str, list[str]] = {}
 
     def write_history(self) -> None:
         """Give every workflow its draft, and what is deployed the releases that led to it."""
@@ -76,7 +79,7 @@ class WorkflowReleases:
             "templateSlug": shown["templateSlug"] if shown else None,
             "nodes": plan.graph.nodes,
             "formFields": shown["formFields"] if shown else None,
-            "testRecords": _test_records(stream),
+            "testRecords": self._test_records(plan, stream),
             "deployedAt": None,
             "createdAt": iso(moment),
             "updatedAt": iso(moment),
@@ -104,7 +107,7 @@ class WorkflowReleases:
         often = stream.count if step.share > 0.5 else stream.rounded
         for draft in stream.some(drafts, often(5 * step.share)):
             draft["nodes"] = self._edited(draft["nodes"], stream.whole(1, 99))
-            draft["testRecords"] = _test_records(stream)
+            draft["testRecords"] = self._test_records(self._world.plans[draft["workflowUuid"]], stream)
             draft["updatedAt"] = iso(stream.whole(step.before + 1, step.part(0.5)))
             step.counts["draftsEdited"] += 1
         ready = {plan.workflow: name for name, plan in self._world.named_plans.items() if plan.ready}
@@ -123,6 +126,13 @@ class WorkflowReleases:
         world.named_plans[name] = world.plans[plan.workflow] = replace(plan, release=draft["uuid"])
         self._draft(plan, draft, moment, stream)
 
-
-def _test_records(stream: Stream) -> list[Wire]:
-    return [{"domain": f"test-{stream.whole(1, 99)}.example", "limit": None} for _ in range(stream.whole(0, 2))]
+    def _test_records(self, plan: Plan, stream: Stream) -> list[Wire]:
+        """Return what a workflow is tried with: records of a play's model by their ids, inputs of a tool."""
+        count = stream.whole(0, 2)
+        if plan.spec is None:
+            inputs = [{"domain": f"test-{stream.whole(1, 99)}.example", "limit": None} for _ in range(count)]
+            return [{"kind": "data", "data": each} for each in inputs]
+        if plan.workflow not in self._tried:
+            chosen = self._world.records_of(plan, _TRIED_WITH, f"tried {plan.workflow}")
+            self._tried[plan.workflow] = [record.id for record in chosen]
+        return [{"kind": "id", "id": record} for record in stream.some(self._tried[plan.workflow], count)]
