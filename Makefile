@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WITNESS := tests/witness
 CLIENT := $(WITNESS)/node_modules/.installed
-PYTEST := $(BIN)/pytest -n 2 --dist loadscope --cov --cov-report=
+PYTEST := $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint types layers unit witness needs figures clean

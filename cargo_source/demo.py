@@ -42,7 +42,7 @@ WHERE c.created_at > (SELECT max(created_at) - INTERVAL 1 DAY FROM cargo.change_
 GROUP BY ALL ORDER BY records DESC LIMIT 5
 """
 
-MODELS_SHOWN = 4
+ENTITIES_SHOWN, MODELS_SHOWN = 14, 4
 HAPPENINGS_SHOWN = 10
 
 QUESTIONS = {
@@ -82,19 +82,27 @@ def _sync(box: Sandbox, file: Path, folder: Path) -> SyncReport:
 
 
 def _gathered(outcomes: list[Outcome]) -> list[Outcome]:
-    """Gather the tables of models, but for the largest few, on one line: there is one for each model."""
-    records = sorted((each for each in outcomes if each.entity == RECORDS), key=lambda each: -each.rows)
-    shown = {each.table for each in records[:MODELS_SHOWN]}
-    rest = records[MODELS_SHOWN:]
+    """Show the largest tables, and gather the others on two lines: there are dozens."""
+    records = [each for each in outcomes if each.entity == RECORDS]
+    entities = [each for each in outcomes if each.entity != RECORDS]
+    return [
+        *_largest(entities, ENTITIES_SHOWN, "tables of entities"),
+        *_largest(records, MODELS_SHOWN, "tables of models"),
+    ]
+
+
+def _largest(outcomes: list[Outcome], shown: int, called: str) -> list[Outcome]:
+    largest = {each.table for each in sorted(outcomes, key=lambda each: -each.rows)[:shown]}
+    rest = [each for each in outcomes if each.table not in largest]
     line = Outcome(
-        RECORDS,
-        f"and {len(rest)} more tables of models",
+        called,
+        f"and {len(rest)} more {called}",
         lane=", ".join(sorted({each.lane for each in rest} - {"none"})),
         rows=sum(each.rows for each in rest),
         requests=sum(each.requests for each in rest),
         seconds=sum(each.seconds for each in rest),
     )
-    return [each for each in outcomes if each.entity != RECORDS or each.table in shown] + [line]
+    return [each for each in outcomes if each.table in largest] + [line]
 
 
 def _told(report: SyncReport) -> str:

@@ -33,11 +33,11 @@ REASONS = {
 
 
 def entities() -> str:
-    lines = ["| table | key | moves by | complete when | what it holds |", "|---|---|---|---|---|"]
-    lines += [
-        f"| `{e.table}` | {', '.join(f'`{name}`' for name in e.key)} | {e.cursor} | {e.evidence} | {e.description} |"
-        for e in ENTITIES.values()
-    ]
+    lines = ["| table | key | needs | moves by | complete when | what it holds |", "|---|---|---|---|---|---|"]
+    for e in ENTITIES.values():
+        needs = f"`{e.permission}`" + (", admin" if e.admin else "")
+        key = ", ".join(f"`{name}`" for name in e.key)
+        lines.append(f"| `{e.table}` | {key} | {needs} | {e.cursor} | {e.evidence} | {e.description} |")
     return "\n".join(lines)
 
 

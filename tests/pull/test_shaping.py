@@ -60,7 +60,7 @@ def test_columns_keep_and_exclude_leaves_out(own_box, target):
     )
     ours = {"_cargo_extra", "_cargo_run_id"}
     assert target.types("agents").keys() == {"uuid", "name"} | ours
-    assert target.types("messages").keys() == {"uuid", "usage", "status", "chat_uuid"} | ours
+    assert target.types("messages").keys() == {"uuid", "usage", "status", "chat_uuid", "finished_at"} | ours
     assert "error_message" not in target.types("runs")
     assert "email" not in target.types("default__contacts")
     assert target.query("SELECT count(*) FROM cargo.default__contacts WHERE _cargo_extra IS NOT NULL") == [(0,)]

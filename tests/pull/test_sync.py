@@ -102,11 +102,13 @@ def test_only_what_moved_and_the_lookback_is_served_on_later_days(target):
 def test_the_machines_clock_does_not_matter(target, monkeypatch):
     """With this machine's clock a year behind and then a year ahead, only the server's time counts."""
     real = time.time
+    timed = {e.table for e in ENTITIES.values() if not isinstance(e.reading, Snapshot)} - {"votes"}
     with Sandbox(seed=23, companies=30) as box:
+        models = {"models": ["default.companies", "segment.tracks"]}
         for years in (-1, 1, -1):
             monkeypatch.setattr(time, "time", lambda off=years * 365 * 86_400: real() + off)
-            target.sync(box)
-            assert differences(target, box, deleted=True) == []
+            target.sync(box, only=[*timed, "models"], **models)
+            assert differences(target, box, skip=set(ENTITIES) - timed, deleted=True) == []
             box.advance(days=1)
 
 
@@ -116,12 +118,10 @@ def test_faults_that_pass_do_not_show_in_the_tables(target):
         for kind, more in RETRYABLE.items():
             box.faults.add({"path": "*", "kind": kind, "probability": 0.05 / len(RETRYABLE), "count": None, **more})
         report = target.sync(box)
-        box.advance(days=1)
-        second = target.sync(box)
+        assert box.journal.faults() > 20
         box.faults.clear()
-        assert differences(target, box, deleted=True) == []
-        assert report.status == second.status == "complete"
-        assert box.journal.faults() > 5
+        assert differences(target, box) == []
+        assert report.status == "complete"
 
 
 RETRYABLE = {
