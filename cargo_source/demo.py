@@ -23,7 +23,7 @@ SELECT a.name AS agent,
        round(sum(r.credits_used_count), 2) AS credits,
        round(sum(r.credits_used_count) / nullif(count(*) FILTER (r.status = 'success'), 0), 3) AS credits_per_success
 FROM cargo.agent_runs r JOIN cargo.agents a ON a.uuid = r.agent_uuid
-GROUP BY a.name ORDER BY credits_per_success DESC NULLS LAST LIMIT 5
+GROUP BY a.name ORDER BY credits_per_success DESC NULLS LAST, agent LIMIT 5
 """
 
 PLAYS_THAT_FAIL = """
@@ -32,14 +32,14 @@ SELECT p.name AS play,
        count(*) FILTER (r.status = 'error') AS failed,
        round(100.0 * count(*) FILTER (r.status = 'error') / count(*), 1) AS failed_pct
 FROM cargo.runs r JOIN cargo.plays p ON p.workflow_uuid = r.workflow_uuid
-GROUP BY p.name HAVING count(*) >= 10 ORDER BY failed_pct DESC LIMIT 5
+GROUP BY p.name HAVING count(*) >= 10 ORDER BY failed_pct DESC, play LIMIT 5
 """
 
 WHO_MOVED = """
 SELECT s.name AS segment, c.kind, count(*) AS records, min(c.title) AS for_example
 FROM cargo.change_rows c JOIN cargo.segments s ON s.uuid = c.segment_uuid
 WHERE c.created_at > (SELECT max(created_at) - INTERVAL 1 DAY FROM cargo.change_rows) AND NOT s.from_play
-GROUP BY ALL ORDER BY records DESC LIMIT 5
+GROUP BY ALL ORDER BY records DESC, segment, kind LIMIT 5
 """
 
 ENTITIES_SHOWN, MODELS_SHOWN = 14, 4
