@@ -1,6 +1,7 @@
-"""Requests, seconds and peak memory of a first and a second sync, each in a process of its own.
+"""Requests, seconds and peak memory of a first and of later syncs, each in a process of its own.
 
-    python benchmarks/figures.py [COMPANIES ...]
+    python benchmarks/figures.py [COMPANIES ...]      in all, for workspaces of these sizes
+    python benchmarks/figures.py --entities           requests and rows of each entity, first, busy and quiet
 
 The sandbox runs in another process, so the memory is the connector's own. Seconds depend on the machine; requests
 and rows do not.
@@ -18,6 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cargo_source.sandbox import Sandbox
+
+IDLE_MILLISECONDS = 2 * 3_600_000
 SYNC = """
 import json, resource, sys
 from cargo_source.pull.destination import duckdb_pipeline
@@ -27,7 +31,9 @@ from pathlib import Path
 folder = Path(sys.argv[1])
 report = sync(duckdb_pipeline(folder / "warehouse.duckdb", "cargo", folder / "state"), cargo())
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"rows": report.rows, "requests": report.requests, "sync_seconds": report.seconds, "peak_mb": peak}))
+asked = {outcome.table: (outcome.requests, outcome.rows, outcome.lane) for outcome in report.outcomes}
+found = {"rows": report.rows, "requests": report.requests, "sync_seconds": report.seconds, "peak_mb": peak}
+print(json.dumps({**found, "asked": asked}))
 """
 
 
@@ -79,5 +85,37 @@ def main(sizes: list[int]) -> None:
                 )
 
 
+def by_entity() -> None:
+    """Print requests of each entity for a first sync, one a day later, and one in which nothing moved."""
+    syncs = dict(zip(("first", "a day later", "quiet"), _three("confirmed"), strict=True))
+    syncs["quiet, by query"] = _three("all")[-1]
+    print(f"| entity | {' | '.join(syncs)} |\n|---|{'---|' * len(syncs)}")
+    for table in syncs["first"]["asked"]:
+        cells = [each["asked"].get(table, (0,))[0] for each in syncs.values()]
+        if any(cells) and "__" not in table:
+            print(f"| {table} | {' | '.join(map(str, cells))} |")
+    of_models = [sum(asked[0] for name, asked in each["asked"].items() if "__" in name) for each in syncs.values()]
+    print(f"| rows of models | {' | '.join(map(str, of_models))} |")
+    print(f"| in all | {' | '.join(str(each['requests']) for each in syncs.values())} |")
+    print(f"| rows written | {' | '.join(str(each['rows']) for each in syncs.values())} |")
+
+
+def _three(columns: Any) -> list[dict[str, Any]]:
+    """Give what a first sync, one after a day, and one after hours in which nothing happened cost."""
+    found = []
+    with Sandbox(companies=500, sql_columns=columns) as box, tempfile.TemporaryDirectory() as name:
+        where = {"url": box.url, "token": box.token}
+        found.append(measured(where, Path(name)))
+        box.advance(days=1)
+        found.append(measured(where, Path(name)))
+        box.world.tick(IDLE_MILLISECONDS)
+        measured(where, Path(name))
+        found.append(measured(where, Path(name)))
+    return found
+
+
 if __name__ == "__main__":
-    main([int(size) for size in sys.argv[1:]] or [1_000, 100_000])
+    if sys.argv[1:] == ["--entities"]:
+        by_entity()
+    else:
+        main([int(size) for size in sys.argv[1:]] or [1_000, 100_000])
