@@ -13,12 +13,11 @@ from cargo_source.api import CargoClient
 from cargo_source.assumptions import Finding, look
 from cargo_source.catalog import ENTITIES, Entity
 from cargo_source.catalog.entity import Gated, Metered, Unfolded, Window
-from cargo_source.errors import CargoError, NotFound, PermissionDenied, RequestRefused, ServerFailed
-from cargo_source.pull.lanes import EXPORT, PAGES, RecordPages
+from cargo_source.errors import NotFound, PermissionDenied
+from cargo_source.pull.lanes import EXPORT, PAGES, RecordPages, count_rows
 from cargo_source.pull.options import Options
 from cargo_source.pull.records import Model, choose, list_models, shape_model
 from cargo_source.pull.session import Refused, Session
-from cargo_source.pull.shapes import Shape
 from cargo_source.pull.times import format_time
 from cargo_source.pull.typed import OURS, arrow_table
 from cargo_source.settings import Settings
@@ -214,26 +213,6 @@ def _found(session: Session, model: Model) -> ModelFound:
         cursor="_emitted_at" if shape.has_emitted_at and session.can_export else "lastEmittedAt",
         last_emitted_at=model.row.get("lastEmittedAt"),
     )
-
-
-def count_rows(session: Session, shape: Shape) -> int | None:
-    """Count the rows of a model by SQL; None where the workspace cannot."""
-    if not shape.stored:
-        return 0
-    if not session.can_export:
-        return None
-    query = f"SELECT count(*) AS n FROM {shape.reference}"  # noqa: S608 - slugs of the workspace itself, quoted where they need it
-    try:
-        rows = session.client.post("storage/query", {"query": query}, repeatable=True).take("rows")
-    except (PermissionDenied, NotFound, RequestRefused, ServerFailed) as error:
-        session.can_export = not _no_sql(error)
-        return None
-    # Warehouses differ in the case of an alias.
-    return int(next(iter(rows[0].values()))) if rows else None
-
-
-def _no_sql(error: CargoError) -> bool:
-    return isinstance(error, PermissionDenied) or error.reason == "clientNotFound"
 
 
 def preview(settings: Settings, name: str, limit: int) -> Preview:

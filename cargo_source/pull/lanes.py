@@ -6,7 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from cargo_source.api import CargoClient
-from cargo_source.errors import IncompleteRead, LinkExpired, NotFound, PermissionDenied, UnexpectedShape
+from cargo_source.errors import (
+    CargoError,
+    IncompleteRead,
+    LinkExpired,
+    NotFound,
+    PermissionDenied,
+    RequestRefused,
+    ServerFailed,
+    UnexpectedShape,
+)
 from cargo_source.pull.conform import UnusableExport, conform
 from cargo_source.pull.session import Refused, Session
 from cargo_source.pull.shapes import Shape
@@ -39,45 +48,81 @@ class Landing:
 def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
     """Have the workspace export the table as parquet and bring the files into the sheet's schema.
 
-    See ``POST storage/query/download``. ``since`` limits the export to rows written since then.
+    See ``POST storage/query/download``. ``since`` limits the export to rows written since then. The rows that came are
+    held against a count of their own: an export that lacks a file would look like a smaller table. Raises
+    IncompleteRead where they stay fewer, or more, than there are.
     """
-    body = {"query": export_query(shape, since), "format": "parquet"}
+    body = {"query": f"SELECT * {_source(shape, since)}", "format": "parquet"}
+    before = count_rows(session, shape, since)
+    got = 0
     for attempt in range(1, EXPORTS + 1):
         # An export only reads, so asking again after a failure does no harm.
         answer = session.client.post("storage/query/download", body, repeatable=True).json()
+        landing = Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")))
         try:
-            for link in answer_links(answer):
-                _bring(session, link, shape, sheet)
+            got = sum(_bring(session, link, shape, sheet) for link in answer_links(answer))
         except LinkExpired:
             if attempt == EXPORTS:
                 raise
-        else:
-            break
-    return Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")))
+            continue
+        if landing.refreshing or before is None or got == before:
+            return landing
+        # Rows may have come or gone meanwhile.
+        after = count_rows(session, shape, since)
+        if after is None or min(before, after) <= got <= max(before, after):
+            return landing
+        before = after
+    raise IncompleteRead(
+        f"{shape.table}: the export gave {got} rows of {before}, {EXPORTS} times over", expected=before, got=got
+    )
 
 
-def _bring(session: Session, link: str, shape: Shape, sheet: Sheet) -> None:
+def _bring(session: Session, link: str, shape: Shape, sheet: Sheet) -> int:
     raw = session.spool.new_file(".download")
     try:
         kind = session.client.download(link, raw).kind
-        if kind == "parquet":
-            sheet.add_chunk(conform(raw, session.spool.new_file(), shape, session.run_id, session.pseudonym))
-        elif kind != "empty":
+        if kind == "empty":
+            return 0
+        if kind != "parquet":
             raise UnusableExport(f"as {kind}")
+        chunk = conform(raw, session.spool.new_file(), shape, session.run_id, session.pseudonym)
+        sheet.add_chunk(chunk)
+        return chunk.rows
     finally:
         raw.unlink(missing_ok=True)
 
 
-def export_query(shape: Shape, since: datetime | None) -> str:
-    """Write the SQL of an export: plain ANSI, so that any warehouse takes it."""
-    query = f"SELECT * FROM {shape.reference}"  # noqa: S608 - slugs of the workspace itself, quoted where they need it
+def count_rows(session: Session, shape: Shape, since: datetime | None = None) -> int | None:
+    """Count the rows of a model by SQL; None where the workspace cannot."""
+    if not shape.stored:
+        return 0
+    if not session.can_export:
+        return None
+    query = f"SELECT count(*) AS n {_source(shape, since)}"
+    try:
+        rows = session.client.post("storage/query", {"query": query}, repeatable=True).take("rows")
+    except (PermissionDenied, NotFound, RequestRefused, ServerFailed) as error:
+        session.can_export = not has_no_sql(error)
+        return None
+    # Warehouses differ in the case of an alias.
+    return int(next(iter(rows[0].values()))) if rows else None
+
+
+def has_no_sql(error: CargoError) -> bool:
+    """Say whether a refusal means that this workspace, or this token, has no SQL for any model."""
+    return isinstance(error, PermissionDenied) or error.reason == "clientNotFound"
+
+
+def _source(shape: Shape, since: datetime | None) -> str:
+    """Write FROM and WHERE of an export: plain ANSI, so that any warehouse takes it."""
     if since is None:
-        return query
+        return f"FROM {shape.reference}"
     emitted = next(column for column in shape.columns if column.field == "_emitted_at")
     moment = format_time(since)
-    if emitted.type == "text":
-        return f"{query} WHERE _emitted_at >= '{moment}'"
-    return f"{query} WHERE _emitted_at >= TIMESTAMP '{moment.replace('T', ' ').replace('Z', '+00:00')}'"
+    if emitted.type != "text":
+        moment = moment.replace("T", " ").replace("Z", "+00:00")
+    kind = "" if emitted.type == "text" else "TIMESTAMP "
+    return f"FROM {shape.reference} WHERE _emitted_at >= {kind}'{moment}'"
 
 
 def answer_links(answer: Row) -> list[str]:

@@ -11,7 +11,7 @@ from cargo_source.catalog.entity import SWEEP_HOURS
 from cargo_source.errors import BadSettings, CargoError, NotFound, PermissionDenied, RequestRefused, suggest
 from cargo_source.pull.conform import UnusableExport
 from cargo_source.pull.digest import digest_of
-from cargo_source.pull.lanes import Landing, export_rows, page_rows
+from cargo_source.pull.lanes import Landing, export_rows, has_no_sql, page_rows
 from cargo_source.pull.pages import Row
 from cargo_source.pull.reading import read_entity
 from cargo_source.pull.session import Session
@@ -164,9 +164,7 @@ def _by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Shee
             return export_rows(session, shape, since, sheet)
         except (PermissionDenied, NotFound, RequestRefused, UnusableExport) as error:
             # Without the permission or without a warehouse no other model can be exported either.
-            session.can_export = not (
-                isinstance(error, PermissionDenied) or getattr(error, "reason", None) == "clientNotFound"
-            )
+            session.can_export = isinstance(error, UnusableExport) or not has_no_sql(error)
             log.warning("%s: no export (%s): reading pages instead", shape.table, _why(error))
     return page_rows(session.client, shape, sheet, session.many, session.options.in_flight)
 
