@@ -132,9 +132,13 @@ def _plain(value: Any) -> str:
 
 
 def report(done: SyncReport, database: Path | None) -> None:
-    """Show what a sync did."""
+    """Show what a sync did: the tables that have news, and how many have none."""
     out = console()
-    out.print(outcomes_table(done.outcomes))
+    news = [each for each in done.outcomes if each.rows or each.note or each.status != "complete"]
+    if news:
+        out.print(outcomes_table(news))
+    if len(news) < len(done.outcomes):
+        out.print(f"{len(done.outcomes) - len(news)} tables have nothing new.")
     where = escape(f" into {database}, schema {done.dataset}") if database else ""
     out.print(f"{done.rows:,} rows{where} in {done.seconds:.1f} s with {done.requests:,} requests: {done.status}")
     for outcome in done.outcomes:

@@ -410,3 +410,11 @@ def test_an_administrators_entities_are_skipped_for_a_member(box, tmp_path):
     assert {table for table, found in status.items() if found == "skipped"} == admin
     done = run("check", "--json", cwd=tmp_path, token=box.token_for_member(), url=box.url)
     assert json.loads(done.stdout)["missing"] == "billing:read (admin), workspaceManagement:read (admin)"
+
+
+def test_a_quiet_sync_shows_what_has_news_only(box, tmp_path):
+    """The second of two syncs does not list tables without news one by one; for scripts they are all there."""
+    for _ in range(2):
+        done = run("sync", "--only", "agents,tools,roles", cwd=tmp_path, token=box.token, url=box.url)
+    assert "3 tables have nothing new." in done.stdout
+    assert "agents" not in done.stdout
