@@ -27,7 +27,7 @@ def read_agent_runs(session: Session, span: Span, *, with_runs: bool) -> Spooled
     """Give the agent runs that have news in ``span``; ``with_runs`` says that the table runs is synced along."""
     chats = {chat["uuid"]: chat for chat in read_entity(session, "chats", span).rows}
     answers = [row for row in read_entity(session, "messages", span).rows if row.get("type") == "assistant"]
-    landed = with_runs and bool(session.table_state("runs"))
+    landed = with_runs and bool(session.memory.table_state("runs"))
     started = _started_by(session, _window(session, span, with_runs=with_runs))
     answers += _started_elsewhere(session, set(started), {row["uuid"] for row in answers})
     if not landed and (oldest := _oldest(answers)) and span.start and oldest < span.start:

@@ -37,7 +37,7 @@ def take_open_rows(session: Session, entity: Entity, span: Span, landing: Landin
 
 def _open(session: Session, entity: Entity, how: Follow) -> dict[tuple[Any, Any], Any]:
     """Ask the destination for open rows: what they are followed by and their key, with when the oldest started."""
-    if not session.table_state(entity.table):
+    if not session.memory.table_state(entity.table):
         return {}
     cursor = entity.reading.cursor if isinstance(entity.reading, Window) else how.by
     names = [entity.name_of(field) for field in (how.by, entity.key_fields[0], cursor)]
@@ -62,7 +62,7 @@ def _quiet(session: Session, entity: Entity, how: Follow, span: Span, landing: L
     if how.still_open:
         still = _still_open(session, entity, how, span, landing)
         return lambda _by, own: own in still
-    if how.moves_with and how.moves_with[0] in session.tables and session.table_state(how.moves_with[0]):
+    if how.moves_with and how.moves_with[0] in session.tables and session.memory.table_state(how.moves_with[0]):
         table, field = how.moves_with
         signal = read(session, table, span)
         moved, listed = signal.values.get(field, set()), signal.listed

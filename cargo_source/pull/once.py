@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -30,3 +30,17 @@ class Once(Generic[T]):
             elif self._error is not None:
                 raise self._error
             return self._value
+
+
+class Onces:
+    """Results by name, each made by whoever asks for it first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: dict[object, Once[Any]] = {}
+
+    def get(self, what: object, make: Callable[[], T]) -> T:
+        """Give the result; others who ask meanwhile wait for it, and share its failure."""
+        with self._lock:
+            entry: Once[T] = self._made.setdefault(what, Once())
+        return entry.get(make)

@@ -5,7 +5,6 @@ when the whole entity has been read does dlt see it. A read that fails leaves th
 """
 
 import contextvars
-import copy
 import logging
 import threading
 import weakref
@@ -28,9 +27,9 @@ from cargo_source.errors import (
     SettingsError,
     UnexpectedShape,
 )
-from cargo_source.pull.digest import digest_of
 from cargo_source.pull.landed import Destination, Nothing
-from cargo_source.pull.once import Once
+from cargo_source.pull.memory import Memory
+from cargo_source.pull.once import Onces
 from cargo_source.pull.options import Options
 from cargo_source.pull.pages import Page, Row, read_list
 from cargo_source.pull.shaping import Pseudonym
@@ -87,8 +86,7 @@ class Session:
     ) -> None:
         self.client, self.options, self.run_id, self.state = client, options, run_id, state
         self.destination: Destination = destination or Nothing()
-        # Resources keep state while others still read: what they read from is how it was before.
-        self._before = self._remembered()
+        self.memory = Memory(state, self.destination, options, run_id)
         self.tables = tables
         self.requests: Counter[str] = Counter()
         """Requests that were made for each of ``tables``, those that this sync loads."""
@@ -97,30 +95,15 @@ class Session:
         weakref.finalize(self, _clean, self.spool, client)
         self.watch: Watch = lambda _table, _rows, _total: None
         self._pool = ThreadPoolExecutor(options.in_flight, thread_name_prefix="cargo-read")
-        self._once: dict[object, Once[Any]] = {}
+        self._onces = Onces()
         self._lock = threading.Lock()
         self._answered: set[str] = set()
         self._instead: set[str] = set()
         self.can_export = True
-        self.anew: set[str] = set()
-        """Tables that are to be dropped and made again by this load."""
         self.lanes: dict[str, str] = {}
         """Lanes that were taken in place of the usual one."""
         self.surprises: dict[str, Surprises] = defaultdict(Surprises)
         """What came that the catalogue does not know, by table."""
-
-    def _remembered(self) -> dict[str, Any]:
-        """Give the state of the last sync, if the destination is the one that it speaks of.
-
-        One state may meet two databases, or one that was restored from yesterday: cursors that are ahead of the rows
-        would leave a gap for ever.
-        """
-        load = self.state.get("load")
-        if load and not self.destination.has_load(load):
-            log.warning("the destination does not hold the last sync that this state knows: reading from the start")
-            self.state.pop("resources", None)
-        self.state["load"] = self.run_id
-        return copy.deepcopy(self.state)
 
     def close(self) -> None:
         """Stop reading, close the connections and remove the spool."""
@@ -131,9 +114,7 @@ class Session:
 
     def once(self, what: object, make: Callable[[], T]) -> T:
         """Do something the first time that it is asked for; others who ask wait for it, and share its failure."""
-        with self._lock:
-            entry: Once[T] = self._once.setdefault(what, Once())
-        return entry.get(make)
+        return self._onces.get(what, make)
 
     def reading(self, table: str, how: tuple[object, ...], make: Callable[[], T]) -> T:
         """Read an entity the first time that it is asked for. Its requests are its own, whoever asked first."""
@@ -229,69 +210,11 @@ class Session:
         # A workspace that the token may not see: Cargo did not exist before.
         return created or parse_time("2020-01-01T00:00:00Z")
 
-    # State -------------------------------------------------------------------------------------------------------
-
-    def table_state(self, table: str) -> dict[str, Any]:
-        """Give what the last sync kept for ``table``.
-
-        Nothing where the table has other columns than then, so that every row has to come again, or where the
-        destination has lost it since.
-        """
-        return dict(self.once(("state", table), lambda: self._table_state(table)))
-
-    def _table_state(self, table: str) -> dict[str, Any]:
-        kept = self._before.get("resources", {}).get(table, {}).get("kept")
-        if not kept or self._is_lost(table) or kept.get("columns") != self.fingerprint(ENTITIES[table]):
-            return {}
-        return dict(kept)
-
-    def _is_lost(self, table: str) -> bool:
-        """Say whether a table that was synced before is not in the destination any more."""
-        if self.once(("has", table), lambda: self.destination.has(table)):
-            return False
-        if table not in self.anew:
-            log.warning("%s: synced before, but the destination has no such table: reading it from the start", table)
-            self.anew.add(table)
-        return True
-
-    def fingerprint(self, entity: Entity) -> str:
-        """A short digest of the columns that land of ``entity``."""
-        return digest_of([[c.name, c.type, c.pii] for c in self.columns(entity)])
-
-    @property
-    def known_models(self) -> dict[str, dict[str, Any]]:
-        """What the last sync kept for the rows of models, by their uuid."""
-        return {uuid: kept for uuid, kept in self._before.get("resources", {}).get("records", {}).items() if kept}
-
-    def record_state(self, uuid: str, table: str) -> dict[str, Any]:
-        """Give what the last sync kept for the rows of a model.
-
-        Nothing where their table has another name than then, or is lost: then every row has to come again. A table
-        that holds the rows of another model, or of this one from long ago, is made anew.
-        """
-        kept = self.known_models.get(uuid, {})
-        owners = {other for other, state in self.known_models.items() if state.get("table") == table}
-        if (kept and kept.get("table") != table) or owners - {uuid}:
-            self.anew.add(table)
-            return {}
-        return {} if kept and self._is_lost(table) else dict(kept)
-
-    def synced_before(self, name: str) -> bool:
-        """Say whether a table, or the rows of any model for ``records``, were synced before."""
-        return bool(self._before.get("resources", {}).get(name))
-
-    def had_rows(self, entity: Entity) -> bool:
-        """Say whether a whole list had rows when it was last read."""
-        return bool(str(self.table_state(entity.table).get("digest") or "").strip("."))
-
-    def keep_state(self, table: str, **values: Any) -> None:
-        """Keep cursors of ``table`` for the next sync; they take effect only if the load does."""
-        # dlt forgets what lies under a resource's name when that resource is refreshed.
-        self.state.setdefault("resources", {}).setdefault(table, {})["kept"] = values
+    # Windows and columns ----------------------------------------------------------------------------------------
 
     def span(self, table: str) -> Span:
         """Give the window that ``table`` has to read: from its watermark less the lookback until now."""
-        kept = self.table_state(table)
+        kept = self.memory.table_state(table)
         if not kept:
             return Span(self.options.since, self.now)
         swept = parse_time(kept["swept_at"])
@@ -374,7 +297,7 @@ class Session:
         }
         if not call.page:
             rows = self._ask(call, path, sent).take(call.envelope)
-            if not rows and self.had_rows(entity):
+            if not rows and self.memory.had_rows(entity):
                 # A list that was not empty is not believed to be so at its first word.
                 rows = self._ask(call, path, sent).take(call.envelope)
             # An object under a singular key is a list of one.

@@ -220,11 +220,11 @@ def entity_rows(pull: Pull, table: str) -> Sheet:
     pull.outcomes[table] = read.outcome
     if read.spooled is None:
         return
-    new = not session.table_state(table)
-    if table in session.anew:
+    new = not session.memory.table_state(table)
+    if table in session.memory.anew:
         start_anew(table)
     yield from _files(read.spooled, new=new)
-    session.keep_state(table, **read.state)
+    session.memory.keep_state(table, **read.state)
 
 
 def record_rows(pull: Pull) -> Sheet:
@@ -238,14 +238,14 @@ def record_rows(pull: Pull) -> Sheet:
         pull.outcomes[RECORDS] = Outcome(RECORDS, RECORDS, lane="none", status="skipped", note=note)
         return
     kept: dict[str, dict[str, Any]] = session.state.setdefault("resources", {}).setdefault(RECORDS, {})
-    for uuid in session.known_models.keys() - {model.uuid for model in everything}:
+    for uuid in session.memory.known_models.keys() - {model.uuid for model in everything}:
         table = str(kept.pop(uuid).get("table"))
         note = "the model is gone in Cargo: its table stays as it is"
         pull.outcomes[table] = Outcome(RECORDS, table, lane="none", note=note)
     shaped = 0
     for model in models:
         outcome = pull.outcomes[model.table] = Outcome(RECORDS, model.table, lane="none")
-        before = session.record_state(model.uuid, model.table)
+        before = session.memory.record_state(model.uuid, model.table)
         read = _read(session, model, before, outcome)
         if read is not None:
             shaped += read.shape is not None
@@ -277,10 +277,10 @@ def _model_files(session: Session, read: ModelRead, outcome: Outcome, *, new: bo
     outcome.lane, outcome.rows = read.landing.lane, read.spooled.rows
     outcome.status = "refreshing" if read.landing.refreshing else "complete"
     drift = drift_of(table, read.shape.columns)
-    named = str(session.known_models.get(read.model.uuid, {}).get("table") or table)
+    named = str(session.memory.known_models.get(read.model.uuid, {}).get("table") or table)
     renamed = f"was {named}, which stays as it is" if named != table else ""
     outcome.note = "; ".join(part for part in (renamed, str(drift), read.note) if part)
-    if drift.retyped or table in session.anew:
+    if drift.retyped or table in session.memory.anew:
         start_anew(table)
     key = next(column.name for column in read.shape.columns if column.field == "_id")
     hints = dlt.mark.make_hints(

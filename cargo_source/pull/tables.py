@@ -64,16 +64,16 @@ def read_table(session: Session, table: str, fold: Normalise) -> TableRead:
 
 def skip_or_raise(session: Session, name: str, refused: Refused) -> str:
     """Give the reason for skipping ``name``, or raise the refusal where a skip would hide something that was wanted."""
-    if session.options.strict or name in session.options.named or session.synced_before(name):
+    if session.options.strict or name in session.options.named or session.memory.synced_before(name):
         raise refused.error
     log.warning("%s: skipped: %s", name, refused.error)
     return str(refused.error) if refused.table == name else f"needs {refused.table}: {refused.error}"
 
 
 def _read(session: Session, entity: Entity, fold: Normalise) -> tuple[Spooled, dict[str, Any]]:
-    kept, span = session.table_state(entity.table), session.span(entity.table)
+    kept, span = session.memory.table_state(entity.table), session.span(entity.table)
     state: dict[str, Any] = {
-        "columns": session.fingerprint(entity),
+        "columns": session.memory.fingerprint(entity),
         "watermark": format_time(session.now),
         "swept_at": format_time(session.now) if span.sweep else kept["swept_at"],
     }
