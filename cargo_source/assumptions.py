@@ -15,11 +15,11 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from cargo_source.catalog import ENTITIES
-from cargo_source.errors import AuthError, CargoError
+from cargo_source.errors import AuthError, CargoError, PermissionDenied
 from cargo_source.pull.lanes import answer_links
 from cargo_source.pull.query import SAMPLES, ask, is_as_listed
 from cargo_source.pull.records import Model, list_models, shape_model
-from cargo_source.pull.session import Session
+from cargo_source.pull.session import Refused, Session
 from cargo_source.pull.shapes import Normalise, Shape
 from cargo_source.pull.times import format_time, time_at
 
@@ -101,7 +101,7 @@ class Workspace:
         except AuthError:
             raise
         except CargoError as error:
-            if error.status is None:
+            if error.status is None or isinstance(error, PermissionDenied):
                 raise
             return f"{error.status}" + (f" {error.reason}" if error.reason else "")
         return "200"
@@ -121,6 +121,11 @@ def look(session: Session, fold: Normalise) -> Iterator[Finding]:
             found, holds = probe(seen)
         except Unseen as unseen:
             yield Finding(topic, assumed, f"not seen: {unseen}", None)
+        except Refused as refused:
+            yield Finding(topic, assumed, f"not seen: {refused.error.status}", None)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # An answer of another shape than the contract's: that is worth a line, and no reason to stop.
+            yield Finding(topic, assumed, f"not seen: {type(error).__name__} in an answer", None)
         except AuthError:
             raise
         except CargoError as error:

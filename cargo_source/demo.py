@@ -36,7 +36,7 @@ GROUP BY p.name HAVING count(*) >= 10 ORDER BY failed_pct DESC, play LIMIT 5
 """
 
 WHO_MOVED = """
-SELECT s.name AS segment, c.kind, count(*) AS records, min(c.title) AS for_example
+SELECT s.name AS segment, c.kind, count(*) AS records, min(c.record_id) AS for_example
 FROM cargo.change_rows c JOIN cargo.segments s ON s.uuid = c.segment_uuid
 WHERE c.created_at > (SELECT max(created_at) - INTERVAL 1 DAY FROM cargo.change_rows) AND NOT s.from_play
 GROUP BY ALL ORDER BY records DESC, segment, kind LIMIT 5

@@ -24,7 +24,12 @@ from cargo_source.pull.sync import SyncReport, sync
 
 NAMING = NamingConvention()
 PERSONAL = {"record_title", "root_record_title", "parts"}
-PERSONAL_OF = {"memories": {"content"}, "orchestration_records": {"title"}, "warehouse_queries": {"query"}}
+PERSONAL_OF = {
+    "change_rows": {"title"},
+    "memories": {"content"},
+    "orchestration_records": {"title"},
+    "warehouse_queries": {"query"},
+}
 SECRET = {"connectors": {"config"}, "users": {"webExtensionData"}, "invoices": {"url"}}
 """Fields that are a secret as a whole."""
 ABSENT = object()

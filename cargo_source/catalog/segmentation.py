@@ -77,7 +77,7 @@ CHANGE_ROWS = Entity(
         createdAt    timestamp  when the segment was evaluated
         kind         text{added|updated|removed}!  what happened to the record
         recordId     text!      the record in its model
-        title        text       title of the record
+        title        text~      title of the record
         time         timestamp  the record's own time, where its model has one
         record       json       the record's columns at that time
     """),

@@ -183,7 +183,8 @@ CASTS = {
 
 def _extra(shape: Shape, found: dict[str, Physical]) -> str:
     """Write the SQL of what is kept beside the cells: unknown columns, and values that did not fit."""
-    parts = [_kept(field, physical, "TRUE") for field, physical in found.items() if field not in shape.fields]
+    unknown = [field for field in found if field not in shape.fields and not shape.hides(field)]
+    parts = [_kept(field, found[field], "TRUE") for field in unknown]
     for column in shape.columns:
         physical = found.get(column.field)
         if physical is None or column.pii or column.type == "json" or physical.type == SQL[column.type]:

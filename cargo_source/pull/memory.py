@@ -62,7 +62,8 @@ class Memory:
 
     def fingerprint(self, entity: Entity) -> str:
         """A short digest of the columns that land of ``entity``."""
-        return digest_of([[c.name, c.type, c.pii] for c in self._options.columns(entity)])
+        salted = self._options.shaping.salted
+        return digest_of([[c.name, c.type, c.pii, c.pii and salted] for c in self._options.columns(entity)])
 
     @property
     def known_models(self) -> dict[str, dict[str, Any]]:
@@ -76,11 +77,22 @@ class Memory:
         that holds the rows of another model, or of this one from long ago, is made anew.
         """
         kept = self.known_models.get(uuid, {})
-        owners = {other for other, state in self.known_models.items() if state.get("table") == table}
-        if (kept and kept.get("table") != table) or owners - {uuid}:
+        writer = self._before.get("writers", {}).get(table)
+        if writer is not None and (writer != uuid or kept.get("table") != table):
             self.anew.add(table)
             return {}
-        return {} if kept and self._is_lost(table) else dict(kept)
+        if kept.get("table") != table or self._is_lost(table):
+            return {}
+        return dict(kept)
+
+    def keep_records(self, uuid: str, table: str, kept: dict[str, Any]) -> None:
+        """Keep cursors of the rows of a model, and for good whose rows the table holds."""
+        self._state.setdefault("resources", {}).setdefault("records", {})[uuid] = kept
+        self._state.setdefault("writers", {})[table] = uuid
+
+    def forget_records(self, uuid: str) -> None:
+        """Keep nothing more of a model that is gone; its table stays, and so does the note of whose it is."""
+        self._state.get("resources", {}).get("records", {}).pop(uuid, None)
 
     def synced_before(self, name: str) -> bool:
         """Say whether a table, or the rows of any model for ``records``, were synced before."""

@@ -41,6 +41,7 @@ def read_list(
     """
     seen: set[object] = set()
     counts: set[int] = set()
+    stuck = 0
     for _ in range(PASSES):
         counts.clear()
         keys: set[object] = set()
@@ -50,6 +51,10 @@ def read_list(
                 counts.add(page.count)
             identities = [key(row) for row in page.rows]
             rows += len(identities)
+            if identities and keys.issuperset(identities):
+                # The server goes in circles: another pass may do better.
+                stuck += 1
+                break
             keys.update(identities)
             fresh = {identity: row for identity, row in zip(identities, page.rows, strict=True) if identity not in seen}
             seen.update(fresh)
@@ -58,6 +63,8 @@ def read_list(
         if len(keys) in counts if len(counts) == 1 else not counts and rows == len(keys):
             return
     expected = max(counts, default=0)
+    if stuck == PASSES:
+        raise IncompleteRead(f"{what}: the server gives the same page again and again", got=len(seen))
     if len(seen) < expected:
         raise IncompleteRead(
             f"{what}: the server counts {expected} rows and gave {len(seen)}", expected=expected, got=len(seen)

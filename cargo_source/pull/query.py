@@ -7,7 +7,7 @@ is cheaper than the list, and every window is held against a count of its own.
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -32,6 +32,8 @@ from cargo_source.pull.typed import arrow_table
 log = logging.getLogger("cargo_source")
 
 LANE = "query"
+REFUSALS = (PermissionDenied, NotFound, RequestRefused, ServerFailed, UnexpectedShape)
+"""What says that rows do not come this way."""
 CAP = 10_000
 """Rows of one answer (documented). As many as that mean that there are more."""
 SHORTEST = timedelta(seconds=1)
@@ -81,19 +83,39 @@ def take_queried(
     session: Session, entity: Entity, window: Window, span: Span, landing: Landing, read: ReadEntity
 ) -> bool:
     """Read the window by SQL into ``landing``; False where the lane cannot be used, or the list is cheaper."""
-    if entity.table not in SAMPLES or not session.options.query_lane or not _usable(session, entity):
+    # What this lane may not have had yet is found by lists, once a day.
+    if entity.table not in SAMPLES or not session.options.query_lane or (span.sweep and span.start is not None):
         return False
-    lane = _Lane(session, entity, span)
-    days = lane.days()
-    listed = sum(days.values()) // 100 + 1
-    if window.per:
-        # The list has to be asked once for each parent at least.
-        listed += len(read(session, window.per, span).rows)
-    if lane.requests(days) > listed:
+    try:
+        if not _usable(session, entity):
+            return False
+        lane = _Lane(session, entity, span)
+        days = lane.days()
+        listed = sum(days.values()) // 100 + 1
+        if window.per:
+            # The list has to be asked once for each parent at least.
+            listed += len(read(session, window.per, span).rows)
+        if lane.requests(days) > listed:
+            return False
+        landing.take(lane.rows(days))
+    except (*REFUSALS, IncompleteRead) as error:
+        # Rows that have landed do no harm: keys are unique, and the list's come last.
+        log.warning("%s: no rows by query (%s): reading lists instead", entity.table, type(error).__name__)
+        _remember(session, entity, usable=False)
         return False
-    landing.take(lane.rows(days))
     session.lanes[entity.table] = LANE
     return True
+
+
+def swept_by_lists(session: Session, entity: Entity, span: Span) -> Span:
+    """Give the span that lists have to read at a sweep: all that queries gave since the last one may lack rows.
+
+    How far its newest rows lag behind is not documented, so the span begins a day before.
+    """
+    known = session.state.get("query_lane", {}).get(entity.table, {})
+    if not (span.sweep and span.start and known.get("usable")):
+        return span
+    return replace(span, start=min(span.start, span.swept or span.start) - timedelta(days=1))
 
 
 class _Lane:
@@ -221,8 +243,13 @@ def _found_out(session: Session, entity: Entity) -> bool:
     if known and session.now - parse_time(known["at"]) < ASK_AGAIN:
         return bool(known["usable"])
     usable = is_as_listed(session, entity)
-    kept[entity.table] = {"usable": usable, "at": format_time(session.now)}
+    _remember(session, entity, usable=usable)
     return usable
+
+
+def _remember(session: Session, entity: Entity, *, usable: bool) -> None:
+    kept = session.state.setdefault("query_lane", {})
+    kept[entity.table] = {"usable": usable, "at": format_time(session.now)}
 
 
 def is_as_listed(session: Session, entity: Entity) -> bool:
@@ -234,7 +261,7 @@ def is_as_listed(session: Session, entity: Entity) -> bool:
         found = ask(session, query, patient=False)
         rows = [row for row in (_row(row, entity) for row in found) if all(row[name] for name in sample.needed)]
         return bool(rows) and _typed(rows, entity) == _typed(sample.again(session, rows[0]), entity)
-    except (PermissionDenied, NotFound, RequestRefused, ServerFailed, UnexpectedShape) as error:
+    except REFUSALS as error:
         log.info("%s: no lane by query (%s)", entity.table, error.reason or error.status)
         return False
 

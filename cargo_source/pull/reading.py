@@ -10,7 +10,7 @@ from cargo_source.catalog.entity import Entity, Gated, Recent, Snapshot, Unfolde
 from cargo_source.pull.following import moved_rows, take_open_rows
 from cargo_source.pull.landing import Landing
 from cargo_source.pull.pages import Row
-from cargo_source.pull.query import take_queried
+from cargo_source.pull.query import swept_by_lists, take_queried
 from cargo_source.pull.session import Read, Session
 from cargo_source.pull.times import Span, format_time, time_at
 
@@ -48,7 +48,7 @@ def _snapshot(session: Session, entity: Entity, snapshot: Snapshot) -> Read:
 def _window(session: Session, entity: Entity, window: Window, span: Span) -> Read:
     landing = Landing(session, entity, span)
     if not take_queried(session, entity, window, span, landing, read_entity):
-        filters = _filters(session, window, span)
+        filters = _filters(session, window, swept_by_lists(session, entity, span))
         call = entity.listed_by
         if window.per:
             parents = _parents_in_motion(session, window, span)
@@ -106,7 +106,7 @@ def _gated(session: Session, entity: Entity, gated: Gated, span: Span) -> Read:
 
     def of_parent(parent: Row) -> None:
         for page in session.listing(entity, call, {}, parent):
-            landing.take([moved_rows(entity, [shape(parent, row) for row in page], span)])
+            landing.take([moved_rows(entity, [shape(session, parent, row) for row in page], span)])
         landing.covered.add(parent["uuid"])
 
     if gated.also:
@@ -155,7 +155,7 @@ def _days_of(parent: str) -> timedelta:
     return timedelta(days=reading.days if isinstance(reading, Recent) else 0)
 
 
-def _change_row(change: Row, row: Row) -> Row:
+def _change_row(session: Session, change: Row, row: Row) -> Row:
     """Shape a record of a change: what the platform adds stands apart, the record's own columns are JSON."""
     return {
         "changeUuid": change["uuid"],
@@ -165,16 +165,18 @@ def _change_row(change: Row, row: Row) -> Row:
         "recordId": row.get("_id"),
         "title": row.get("_title"),
         "time": row.get("_time"),
-        "record": {name: value for name, value in row.items() if name not in _OF_CHANGES},
+        "record": session.options.shaping.record(
+            {name: value for name, value in row.items() if name not in _OF_CHANGES}, session.pseudonym
+        ),
     }
 
 
 _OF_CHANGES = frozenset({"_kind", "_id", "_title", "_time"})
 
 
-def _as_it_is(_parent: Row, row: Row) -> Row:
+def _as_it_is(_session: Session, _parent: Row, row: Row) -> Row:
     return row
 
 
-SHAPERS: dict[str, Callable[[Row, Row], Row]] = {"change_rows": _change_row}
+SHAPERS: dict[str, Callable[[Session, Row, Row], Row]] = {"change_rows": _change_row}
 """Entities whose rows are made out of the answer and the parent."""

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from cargo_source.catalog import ENTITIES
@@ -104,7 +105,9 @@ def shape_model(session: Session, model: Model, fold: Normalise) -> Shape:
     shape = shape_of(model.row, model.dataset, model.table, ddl, fold)
     needed = frozenset(column.name for column in shape.columns if column.field in {"_id", "_emitted_at"})
     landing = session.options.shaping.shaped(shape.table, shape.columns, needed)
-    return replace(shape, columns=landing, left_out=shape.fields - {column.field for column in landing})
+    left_out = shape.fields - {column.field for column in landing}
+    hides = partial(session.options.shaping.hides, shape.table)
+    return replace(shape, columns=landing, left_out=left_out, hides=lambda field: hides(fold(field)))
 
 
 def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Normalise) -> ModelRead:
@@ -155,6 +158,7 @@ def _typed(session: Session, shape: Shape, rows: list[Row]) -> Any:
         run_id=session.run_id,
         pseudonym=session.pseudonym,
         surprises=session.surprises[shape.table],
+        shy=shape.hides,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from cargo_source.api import CargoClient, Reply
 from cargo_source.catalog import ENTITIES
-from cargo_source.catalog.columns import Column
+from cargo_source.catalog.columns import Column, snake_case
 from cargo_source.catalog.entity import SWEEP_HOURS, Call, Entity
 from cargo_source.errors import (
     CargoError,
@@ -216,7 +216,7 @@ class Session:
         """Give the window that ``table`` has to read: from its watermark less the lookback until now."""
         kept = self.memory.table_state(table)
         if not kept:
-            return Span(self.options.since, self.now)
+            return Span(self.options.since, self.now, swept=self.options.since)
         swept = parse_time(kept["swept_at"])
         return Span(
             parse_time(kept["watermark"]) - self.options.lookback,
@@ -245,6 +245,7 @@ class Session:
                 dropped=entity.dropped,
                 pseudonym=self.pseudonym,
                 surprises=self.surprises[entity.table],
+                shy=lambda field: self.options.shaping.hides(entity.table, snake_case(field)),
             )
 
         return self.spool.sheet(arrow_schema(columns), entity.key, typed)

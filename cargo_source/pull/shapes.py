@@ -63,6 +63,8 @@ class Shape:
     stored: bool = True
     left_out: frozenset[str] = frozenset()
     """Fields of columns that are known and do not land."""
+    hides: Callable[[str], bool] = lambda _field: False
+    """Says of a field that is not known whether nothing of it may be kept."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -108,6 +110,7 @@ def shape_of(model: Row, dataset_slug: str, table: str, ddl: Row | None, fold: N
     language = str((ddl or {}).get("language") or "").lower()
     dialect = DIALECTS.get(language)
     physical = physical_columns((ddl or {}).get("ddl"), dialect)
+    physical = _as_declared(physical, model)
     declared = _declared(model, set(physical))
     fields = [
         name
@@ -139,6 +142,18 @@ def physical_columns(ddl: str | None, dialect: str | None) -> dict[str, Type]:
     except SqlglotError:
         return {}
     return {column.name: _type_of(column.args.get("kind")) for column in statement.find_all(exp.ColumnDef)}
+
+
+def _as_declared(physical: dict[str, Type], model: Row) -> dict[str, Type]:
+    """Give physical columns the case in which they are declared: some warehouses write all names in capitals."""
+    columns = [*(model.get("columns") or []), *(model.get("additionalColumns") or [])]
+    slugs = [column["slug"] for column in columns]
+    wanted = [*META, *slugs, *(f"{column.get('kind')}__{column['slug']}" for column in columns)]
+    exact = {name.casefold(): name for name in wanted}
+    return {
+        name if name in wanted or name.casefold() not in exact else exact[name.casefold()]: kind
+        for name, kind in physical.items()
+    }
 
 
 def _type_of(kind: exp.DataType | None) -> Type:

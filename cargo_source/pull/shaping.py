@@ -9,11 +9,11 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from cargo_source.catalog import ENTITIES, Entity
-from cargo_source.catalog.columns import Column
-from cargo_source.catalog.entity import Window
+from cargo_source.catalog.columns import Column, snake_case
+from cargo_source.catalog.entity import Gated, Window
 from cargo_source.errors import BadSettings, suggest
 
 log = logging.getLogger("cargo_source")
@@ -51,6 +51,8 @@ class Shaping:
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     exclude: Sequence[str] = ()
     pii: Mapping[str, Treatment] = field(default_factory=dict)
+    salted: str = ""
+    """A digest of the salt of pseudonyms: with another salt, what has landed has to come again."""
     _met: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -85,6 +87,33 @@ class Shaping:
                 found.append(column if treated is None else _treated(table, column, self.pii[treated]))
         return tuple(found)
 
+    def check_tables(self, models: Iterable[str]) -> None:
+        """Raise BadSettings where ``columns`` names a table that is neither an entity's nor one of ``models``.
+
+        After a model was renamed, its new table would land whole, with what was to be left out.
+        """
+        known = {*ENTITIES, *models}
+        for table in self.columns:
+            if table not in known:
+                raise BadSettings(f"columns: there is no table {table!r}{suggest(table, known)}")
+
+    def hides(self, table: str, name: str) -> bool:
+        """Say whether nothing may be kept of a field that no column is known for."""
+        if table in self.columns:
+            return True
+        return _matching((*self.exclude, *self.pii), table, name) is not None
+
+    def record(self, record: Mapping[str, Any], pseudonym: Pseudonym) -> dict[str, Any]:
+        """Shape a record of some model that lands as JSON, by what is asked of columns of that name in any table."""
+        shaped = {}
+        for name, value in record.items():
+            column = snake_case(name)
+            treated = _in_any_table(self.pii, column)
+            if _in_any_table(self.exclude, column) is None:
+                hashed = treated and self.pii[treated] == "hash" and isinstance(value, str)
+                shaped[name] = value if treated is None else pseudonym(str(value)) if hashed else None
+        return shaped
+
     @property
     def unmet(self) -> list[str]:
         """Patterns that named no column so far, of all tables that were shaped."""
@@ -106,6 +135,11 @@ def _matching(patterns: Iterable[str], table: str, column: str) -> str | None:
     return None
 
 
+def _in_any_table(patterns: Iterable[str], column: str) -> str | None:
+    """Give the first pattern whose part for the column fits, whichever table it names."""
+    return next((pattern for pattern in patterns if fnmatchcase(column, pattern.rpartition(".")[2])), None)
+
+
 def _needed(entity: Entity) -> frozenset[str]:
     """Name the columns that a later sync reads in the destination, and the key."""
     names = set(entity.key)
@@ -113,6 +147,8 @@ def _needed(entity: Entity) -> frozenset[str]:
         names |= {entity.name_of(field) for field in (entity.follow.status, entity.follow.by, entity.follow.ended)}
         if isinstance(entity.reading, Window):
             names.add(entity.name_of(entity.reading.cursor))
+    if isinstance(entity.reading, Gated) and entity.reading.swept == "parents":
+        names |= {entity.name_of(field) for field in entity.listed_by.send}
     if entity.table == "runs":
         # Agent runs count the runs that their message started.
         names.add("parent_message_uuid")

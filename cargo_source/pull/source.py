@@ -24,6 +24,7 @@ from dlt.pipeline.pipeline import Pipeline
 from cargo_source.api import CargoClient
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings, suggest
+from cargo_source.pull.digest import digest_of
 from cargo_source.pull.dlt_tables import MERGE, dlt_columns, drift_of, references, start_anew
 from cargo_source.pull.options import Options
 from cargo_source.pull.outcome import Outcome
@@ -94,8 +95,10 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     )
     for entity in ENTITIES.values():
         options.columns(entity)
-    if options.shaping.unmet and only is not None and models is None:
-        raise BadSettings(f"exclude or pii: no table has a column that fits {', '.join(options.shaping.unmet)}")
+    # Patterns that name the table of a model are met when its columns are known; records of changes follow them too.
+    unmet = [name for name in options.shaping.unmet if "." not in name or name.partition(".")[0] in {*ENTITIES, "*"}]
+    if unmet and only is not None and models is None and "change_rows" not in only:
+        raise BadSettings(f"exclude or pii: no table has a column that fits {', '.join(unmet)}")
     usual = (entity.table for entity in ENTITIES.values() if not entity.on_request)
     tables = tuple(usual if only is None else dict.fromkeys(only))
     with_records = models is not None or only is None
@@ -166,7 +169,9 @@ class Pull:
         pipeline = _pipeline()
         _check_fit(pipeline)
         spool_dir = Path(pipeline.working_dir) / "spool" if pipeline else None
-        options = replace(self.options, in_flight=settings.in_flight, spool_dir=spool_dir)
+        key = settings.pii_key
+        salted = replace(self.options.shaping, salted=digest_of(key.reveal()) if key else "")
+        options = replace(self.options, in_flight=settings.in_flight, spool_dir=spool_dir, shaping=salted)
         destination = PipelineDestination(pipeline) if pipeline else None
         tables = frozenset(dlt.current.source().selected_resources)
         session = Session(CargoClient(settings), options, load_id, dlt.current.source_state(), destination, tables)
@@ -237,9 +242,10 @@ def record_rows(pull: Pull) -> Sheet:
         note = skip_or_raise(session, RECORDS, refused)
         pull.outcomes[RECORDS] = Outcome(RECORDS, RECORDS, lane="none", status="skipped", note=note)
         return
-    kept: dict[str, dict[str, Any]] = session.state.setdefault("resources", {}).setdefault(RECORDS, {})
+    session.options.shaping.check_tables(model.table for model in everything)
     for uuid in session.memory.known_models.keys() - {model.uuid for model in everything}:
-        table = str(kept.pop(uuid).get("table"))
+        table = str(session.memory.known_models[uuid].get("table"))
+        session.memory.forget_records(uuid)
         note = "the model is gone in Cargo: its table stays as it is"
         pull.outcomes[table] = Outcome(RECORDS, table, lane="none", note=note)
     shaped = 0
@@ -250,7 +256,7 @@ def record_rows(pull: Pull) -> Sheet:
         if read is not None:
             shaped += read.shape is not None
             yield from _model_files(session, read, outcome, new=not before)
-            kept[model.uuid] = read.state
+            session.memory.keep_records(model.uuid, model.table, read.state)
     if shaped == len(models) and (unmet := session.options.shaping.unmet):
         log.warning("exclude or pii: no column of what was loaded fits %s", ", ".join(unmet))
 

@@ -61,7 +61,7 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([pa.field(c.name, ARROW[c.type], nullable=not c.required) for c in (*columns, *OURS)])
 
 
-def arrow_table(
+def arrow_table(  # noqa: PLR0913 - rows, and all that says what becomes of them
     rows: Sequence[dict[str, Any]],
     columns: Sequence[Column],
     *,
@@ -70,20 +70,24 @@ def arrow_table(
     dropped: Iterable[str] | None = None,
     pseudonym: Pseudonym | None = None,
     surprises: Surprises | None = None,
+    shy: Callable[[str], bool] | None = None,
 ) -> pa.Table:
     """Type ``rows`` as the API sent them. Raises UnexpectedShape where a key is missing.
 
     ``known`` are the fields that do not count as unknown, ``dropped`` the paths of secrets that must not land; None
     says that the rows are people's own, in which nothing is a secret of the platform's. What is new is told to
-    ``surprises``.
+    ``surprises``; ``shy`` says of which unknown fields nothing may be kept.
     """
     guarded = dropped is not None
     cleaned = [without(row, dropped) for row in rows] if dropped else rows
-    extras = _unknown(cleaned, known, guarded=guarded)
+    extras = _unknown(cleaned, known, guarded=guarded, shy=shy or _never)
     surprises = surprises or Surprises()
     surprises.fields({field for fields in extras.values() for field in fields})
     convert = {**CONVERT, "json": _guarded_json} if guarded else CONVERT
-    cells = [_cells(cleaned, _Cell(column, convert[column.type], pseudonym), extras, surprises) for column in columns]
+    cells = [
+        _cells(cleaned, _Cell(column, convert[column.type], pseudonym, guarded), extras, surprises)
+        for column in columns
+    ]
     cells.append([_extra(extras[i]) if i in extras else None for i in range(len(rows))])
     cells.append([run_id] * len(rows))
     schema = arrow_schema(columns)
@@ -93,11 +97,17 @@ def arrow_table(
     )
 
 
-def _unknown(rows: Sequence[dict[str, Any]], known: frozenset[str], *, guarded: bool) -> dict[int, dict[str, Any]]:
+def _never(_field: str) -> bool:
+    return False
+
+
+def _unknown(
+    rows: Sequence[dict[str, Any]], known: frozenset[str], *, guarded: bool, shy: Callable[[str], bool]
+) -> dict[int, dict[str, Any]]:
     extras: dict[int, dict[str, Any]] = {}
     for index, row in enumerate(rows):
         if not row.keys() <= known:
-            fields = {field: row[field] for field in row.keys() - known}
+            fields = {field: row[field] for field in row.keys() - known if not shy(field)}
             # A field that nobody has declared may be a new secret.
             if kept := unsuspicious(fields) if guarded else fields:
                 extras[index] = kept
@@ -111,6 +121,7 @@ class _Cell:
     column: Column
     convert: Callable[[Any], Any]
     pseudonym: Pseudonym | None
+    guarded: bool
 
     def of(self, value: Any) -> Any:
         """Give the cell of a value. Raises Misfit."""
@@ -132,7 +143,8 @@ def _cells(
             try:
                 value = cell.of(value)
             except Misfit as misfit:
-                extras.setdefault(index, {})[column.field] = value
+                kept = unsuspicious({column.field: value}) if cell.guarded else {column.field: value}
+                extras.setdefault(index, {}).update(kept)
                 surprises.misfit(column.field)
                 value = misfit.nearest
         if value is None and column.required:

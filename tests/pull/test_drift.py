@@ -106,6 +106,7 @@ def test_a_model_that_is_made_again_under_its_old_name(target, box):
     """Rows of the model that was called so before are not among those of the new one."""
     sync(target, box, ["hubspot.deals", COMPANIES])
     box.reshape.remove_model("hubspot.deals")
+    sync(target, box)
     box.reshape.add_model("hubspot.deals", [("name", "string")], rows=3)
     sync(target, box, ["hubspot.deals", COMPANIES])
     assert compared(target, box, "hubspot.deals", deleted=True) == []

@@ -98,3 +98,9 @@ def test_an_empty_page_is_confirmed_where_nothing_else_tells(page):
         return Page([]) if len(calls) == page + 1 else Page(rows_of(250)[offset : offset + limit])
 
     assert len([row for rows in read_list(fetch, 100, key, map, what="things", confirm=True) for row in rows]) == 250
+
+
+def test_a_server_that_knows_no_offset_is_told_of():
+    """The same page again and again ends in an error and not in an endless read."""
+    with pytest.raises(IncompleteRead, match="again and again"):
+        read(lambda _offset, limit: Page(rows_of(150)[:limit]))

@@ -28,7 +28,7 @@ def test_rows_by_sql_are_those_of_the_lists(tmp_path, monkeypatch, cap):
                 "runs": "window",
                 "spans": "window",
             }
-            box.advance(days=1)
+            box.advance(hours=9)
         for target in (by_sql, by_lists):
             target.sync(box, only=list(TABLES), query_lane=target is by_sql)
             assert differences(target, box, skip=set(ENTITIES) - TABLES, deleted=True) == []
@@ -78,4 +78,42 @@ def test_late_rows_of_sql_arrive_within_the_lookback(tmp_path):
         box.world.tick(3_600_000)
         report = target.sync(box, only=["runs", "spans"])
         assert lanes(report)["runs"] == "query"
+        assert differences(target, box, skip=set(ENTITIES) - {"runs", "spans"}, deleted=True) == []
+
+
+def test_a_query_that_fails_later_gives_way_to_lists(tmp_path):
+    """Its caps may be met any day: the rows come by lists then, and the query is left alone for a day."""
+    with Sandbox(seed=29, companies=20, sql_columns="all") as box:
+        target = Target(tmp_path)
+        target.sync(box, only=["runs", "spans"])
+        box.faults.add({"path": "orchestration/query", "kind": "forbidden", "count": None})
+        box.advance(hours=5)
+        assert set(lanes(target.sync(box, only=["runs", "spans"])).values()) == {"window"}
+        box.journal.clear()
+        target.sync(box, only=["runs", "spans"])
+        assert "orchestration/query" not in box.journal.rows_by_path()
+
+
+def test_more_rows_in_a_second_than_a_query_gives(tmp_path, monkeypatch):
+    """Where no window is short enough, lists give the rows."""
+    monkeypatch.setattr(query, "CAP", 50)
+    with Sandbox(seed=29, companies=20, sql_columns="all") as box:
+        moment = box.world.now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for run in list(box.world.tables["runs"].values())[:80]:
+            run["updatedAt"] = moment
+        box.world.revision += 1
+        target = Target(tmp_path)
+        report = target.sync(box, only=["runs"])
+        assert lanes(report) == {"runs": "window"}
+        assert differences(target, box, skip=set(ENTITIES) - {"runs"}) == []
+
+
+def test_sql_that_lags_for_long_is_made_up_for_by_the_next_sweep(tmp_path):
+    """Rows that SQL shows hours late are found by lists, which read a day's sweep."""
+    with Sandbox(seed=29, companies=20, sql_columns="all", sql_lag=5400) as box:
+        target = Target(tmp_path)
+        for _ in range(5):
+            target.sync(box, only=["runs", "spans"])
+            box.advance(hours=4)
+        target.sync(box, only=["runs", "spans"])
         assert differences(target, box, skip=set(ENTITIES) - {"runs", "spans"}, deleted=True) == []

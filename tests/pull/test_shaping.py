@@ -6,7 +6,10 @@ import json
 import pytest
 
 from cargo_source import cargo
+from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings
+from cargo_source.pull.shaping import Shaping
+from cargo_source.pull.typed import arrow_table
 from cargo_source.sandbox import Sandbox
 from tests.test_cli import run
 
@@ -116,3 +119,57 @@ def test_personal_data_is_off_by_default_and_on_when_asked(own_box, target):
     assert target.query("SELECT count(parts) > 0 FROM cargo.messages") == [(True,)]
     missing = "SELECT count(*) FROM cargo.messages WHERE parts IS NULL"
     assert target.query(missing) == [(sum(row["parts"] is None for row in own_box.truth("messages")),)]
+
+
+def test_records_of_changes_are_shaped_as_their_models_are(own_box, target):
+    """What is hashed or left out of contacts is so in the records of changes, and titles land only when asked for."""
+    target.sync(own_box, only=["change_rows"], pii={"default__contacts.email": "hash"}, exclude=["*.last_name"])
+    found = target.query("SELECT string_agg(record::VARCHAR, ' ') FROM cargo.change_rows")[0][0]
+    emails = {row["email"] for row in contacts(own_box).values() if row["email"]}
+    assert [email for email in emails if email in found] == []
+    assert '"lastName"' not in found
+    assert '"firstName"' in found
+    assert "title" not in target.types("change_rows")
+
+
+def test_what_a_sweep_reads_again_lands_as_it_is(own_box, target):
+    """votes are found again by their chat, so that column cannot be left out by a pattern, nor hashed."""
+    options = {"only": ["votes"], "exclude": ["chat_uuid"], "columns": {"votes": ["is_upvoted"]}}
+    target.sync(own_box, **options)
+    own_box.advance(days=1)
+    target.sync(own_box, **options)
+    assert "chat_uuid" in target.types("votes")
+    with pytest.raises(BadSettings, match="has to land"):
+        cargo(token="t", pii={"votes.chat_uuid": "hash"})
+
+
+def test_a_table_that_is_not_there_cannot_be_narrowed(own_box, target):
+    """A slip in the name of a model's table would let everything land."""
+    with pytest.raises(BadSettings, match="did you mean 'default__contacts'"):
+        target.sync(own_box, **EMAILS, columns={"default__contact": ["id"]})
+
+
+def test_another_key_hashes_all_rows_anew(own_box, target, monkeypatch):
+    """One column never holds pseudonyms of two salts."""
+    target.sync(own_box, **EMAILS, pii={"email": "hash"})
+    before = set(target.query("SELECT email FROM cargo.default__contacts WHERE email IS NOT NULL"))
+    monkeypatch.setenv("CARGO_PII_KEY", "another")
+    target.sync(own_box, **EMAILS, pii={"email": "hash"})
+    after = set(target.query("SELECT email FROM cargo.default__contacts WHERE email IS NOT NULL"))
+    assert len(before) == len(after)
+    assert not before & after
+
+
+def test_unknown_columns_are_hidden_where_they_are_asked_to_be():
+    """_cargo_extra keeps nothing of a field whose name is excluded, or whose table keeps named columns only."""
+    shaping = Shaping(columns={"a": ["id"]}, exclude=["email"])
+    assert shaping.hides("a", "anything")
+    assert shaping.hides("b", "email")
+    assert not shaping.hides("b", "name")
+
+
+def test_a_value_that_does_not_fit_is_searched_for_secrets_too():
+    """A text column that receives an object keeps it without what is named like a secret."""
+    rows = [{"uuid": "u", "name": {"password": "p", "label": "l"}}]
+    table = arrow_table(rows, ENTITIES["agents"].columns, known=ENTITIES["agents"].fields, run_id="r", dropped=())
+    assert json.loads(table.to_pylist()[0]["_cargo_extra"]) == {"name": {"label": "l"}}
