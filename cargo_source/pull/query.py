@@ -104,6 +104,7 @@ def take_queried(
         _remember(session, entity, usable=False)
         return False
     session.lanes[entity.table] = LANE
+    _remember(session, entity, used=True)
     return True
 
 
@@ -113,7 +114,8 @@ def swept_by_lists(session: Session, entity: Entity, span: Span) -> Span:
     How far its newest rows lag behind is not documented, so the span begins a day before.
     """
     known = session.state.get("query_lane", {}).get(entity.table, {})
-    if not (span.sweep and span.start and known.get("usable")):
+    # Also where the lane has failed since: what it gave before may still lack rows.
+    if not (span.sweep and span.start and known.get("used")):
         return span
     return replace(span, start=min(span.start, span.swept or span.start) - timedelta(days=1))
 
@@ -247,9 +249,12 @@ def _found_out(session: Session, entity: Entity) -> bool:
     return usable
 
 
-def _remember(session: Session, entity: Entity, *, usable: bool) -> None:
-    kept = session.state.setdefault("query_lane", {})
-    kept[entity.table] = {"usable": usable, "at": format_time(session.now)}
+def _remember(session: Session, entity: Entity, **facts: bool) -> None:
+    """Keep whether the lane can be used (``usable``), and that it was (``used``)."""
+    kept = session.state.setdefault("query_lane", {}).setdefault(entity.table, {})
+    kept.update(facts)
+    if "usable" in facts:
+        kept["at"] = format_time(session.now)
 
 
 def is_as_listed(session: Session, entity: Entity) -> bool:

@@ -1,7 +1,6 @@
 """One whole sync around dlt's own run: what was left pending is dropped, then everything is read, loaded and told."""
 
 import logging
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dlt
 import duckdb
 from dlt.common.destination.exceptions import DestinationException
 from dlt.extract import DltSource
@@ -111,7 +111,7 @@ def _forget_packages(pipeline: Pipeline) -> None:
 
     Somebody who wants them says so with dlt's own setting.
     """
-    if os.environ.get("LOAD__DELETE_COMPLETED_JOBS", "true").lower() != "false":
+    if dlt.config.get("load.delete_completed_jobs", bool) is not False:
         for package in (Path(pipeline.working_dir) / "load" / "loaded").glob("*"):
             shutil.rmtree(package, ignore_errors=True)
 

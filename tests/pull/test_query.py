@@ -108,11 +108,14 @@ def test_more_rows_in_a_second_than_a_query_gives(tmp_path, monkeypatch):
         assert differences(target, box, skip=set(ENTITIES) - {"runs"}) == []
 
 
-def test_sql_that_lags_for_long_is_made_up_for_by_the_next_sweep(tmp_path):
-    """Rows that SQL shows hours late are found by lists, which read a day's sweep."""
+@pytest.mark.parametrize("fails", [False, True], ids=["lags", "lags, then fails"])
+def test_sql_that_lags_for_long_is_made_up_for_by_the_next_sweep(tmp_path, fails):
+    """Rows that SQL shows hours late are found by lists, which read a day's sweep, also when SQL has failed since."""
     with Sandbox(seed=29, companies=20, sql_columns="all", sql_lag=5400) as box:
         target = Target(tmp_path)
-        for _ in range(5):
+        for turn in range(5):
+            if fails and turn == 4:
+                box.faults.add({"path": "orchestration/query", "kind": "forbidden", "count": None})
             target.sync(box, only=["runs", "spans"])
             box.advance(hours=4)
         target.sync(box, only=["runs", "spans"])

@@ -80,6 +80,13 @@ def test_no_row_is_left_on_disk_after_a_sync(own_box, target):
     assert sizes[0] == sizes[-1]
 
 
+def test_packages_are_kept_where_that_is_asked_for(own_box, target, monkeypatch):
+    """dlt's own setting is heard: somebody may want to look at what was loaded."""
+    monkeypatch.setenv("LOAD__DELETE_COMPLETED_JOBS", "false")
+    target.sync(own_box, only=ONLY)
+    assert list((target.folder / "state" / "cargo" / "load" / "loaded").iterdir())
+
+
 def test_a_limit_on_rows_is_refused(own_box, target):
     """add_limit would move cursors past rows that never landed."""
     source = cargo(own_box.token, own_box.url, only=ONLY)
