@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import AuthError, CargoError, PermissionDenied
-from cargo_source.pull.lanes import answer_links
+from cargo_source.pull.lanes import MATCH_ALL, answer_links
 from cargo_source.pull.query import SAMPLES, ask, is_as_listed
 from cargo_source.pull.records import Model, list_models, shape_model
 from cargo_source.pull.session import Refused, Session
@@ -27,7 +27,6 @@ T = TypeVar("T")
 
 SAMPLE = 12
 """Models and workflows that are looked at, at most."""
-MATCH_ALL = {"conjonction": "and", "groups": []}
 _LIFETIMES = ("X-Amz-Expires", "X-Goog-Expires")
 
 

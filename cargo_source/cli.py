@@ -214,6 +214,9 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
     since: Annotated[
         str | None, typer.Option(help="Where the first sync starts: 2026-03-01 or 2026-03-01T09:00:00+01:00.")
     ] = None,
+    lane: Annotated[
+        str | None, typer.Option(help="How rows of models come: export, csv or pages (default: the best there is).")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where an entity would be skipped.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -244,6 +247,7 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             columns={table: _names(names) or [] for table, names in _pairs(columns, "--columns")},
             exclude=exclude or (),
             pii=dict(_pairs(pii, "--pii")),  # type: ignore[arg-type] # the source says which treatments there are
+            lane=lane,
             strict=strict,
         )
         with render.progress() as watch:

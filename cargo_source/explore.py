@@ -14,12 +14,14 @@ from cargo_source.assumptions import Finding, look
 from cargo_source.catalog import ENTITIES, Entity
 from cargo_source.catalog.entity import Gated, Metered, Unfolded, Window
 from cargo_source.errors import NotFound, PermissionDenied
-from cargo_source.pull.lanes import EXPORT, PAGES, RecordPages, count_rows
+from cargo_source.pull.decoding import Decoder
+from cargo_source.pull.lanes import EXPORT, PAGES, count_rows
 from cargo_source.pull.options import Options
+from cargo_source.pull.record_pages import RecordPages
 from cargo_source.pull.records import Model, choose, list_models, shape_model
 from cargo_source.pull.session import Refused, Session
 from cargo_source.pull.times import format_time
-from cargo_source.pull.typed import OURS, arrow_table
+from cargo_source.pull.typed import OURS
 from cargo_source.settings import Settings
 
 FOLD = NamingConvention().normalize_path
@@ -220,6 +222,6 @@ def preview(settings: Settings, name: str, limit: int) -> Preview:
     with opened(settings) as session:
         (model,) = choose(list_models(session, FOLD), [name])
         shape = shape_model(session, model, FOLD)
-        rows = RecordPages(session.client, shape).at(0)[:limit]
-        table = arrow_table(rows, shape.columns, known=shape.fields, run_id="")
+        decoder = Decoder(shape, session.run_id, session.pseudonym, session.surprises[shape.table])
+        table = decoder.typed(RecordPages(session.client, shape, decoder).at(0)[:limit])
         return Preview(shape.table, table.drop_columns([column.name for column in OURS]))

@@ -1,11 +1,9 @@
-"""The lanes by which rows of a model come: parquet export by SQL, or pages of 100 in parallel. One schema for both."""
+"""The lanes by which rows of a model come: parquet export by SQL, csv export, or pages. One schema for all."""
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from cargo_source.api import CargoClient
 from cargo_source.errors import (
     CargoError,
     IncompleteRead,
@@ -17,24 +15,24 @@ from cargo_source.errors import (
     UnexpectedShape,
 )
 from cargo_source.pull.conform import UnusableExport, conform
-from cargo_source.pull.session import Refused, Session
+from cargo_source.pull.csv_export import read_csv
+from cargo_source.pull.record_pages import RecordPages, read_pages
+from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.spool import Sheet
 from cargo_source.pull.times import format_time
 
 Row = dict[str, Any]
 
-PAGE = 100
-"""The most rows that records/list gives at once (documented)."""
-RESTARTS = 3
-"""How often a list that moves while it is paged is read anew."""
-
 EXPORTS = 3
 """How often an export is asked for whose links expire before they are fetched. Keys are unique in a sheet, so what the
 expired one brought already does no harm."""
 
-EXPORT = "export"
-PAGES = "pages"
+EXPORT, CSV, PAGES = LANES = ("export", "csv", "pages")
+"""The lanes, best first: parquet by SQL, csv of a segment that all rows are in, pages of 100."""
+
+MATCH_ALL = {"conjonction": "and", "groups": []}
+"""The filter that every row passes; the spelling is the API's."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: S
         answer = session.client.post("storage/query/download", body, repeatable=True).json()
         landing = Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")))
         try:
-            got = sum(_bring(session, link, shape, sheet) for link in answer_links(answer))
+            got = sum(_bring(session, link, shape, sheet, "parquet") for link in answer_links(answer))
         except LinkExpired:
             if attempt == EXPORTS:
                 raise
@@ -77,15 +75,21 @@ def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: S
     )
 
 
-def _bring(session: Session, link: str, shape: Shape, sheet: Sheet) -> int:
+Format = Literal["parquet", "csv"]
+
+
+def _bring(session: Session, link: str, shape: Shape, sheet: Sheet, kind: Format) -> int:
     raw = session.spool.new_file(".download")
     try:
-        kind = session.client.download(link, raw).kind
-        if kind == "empty":
+        found = session.client.download(link, raw).kind
+        if found == "empty":
             return 0
-        if kind != "parquet":
-            raise UnusableExport(f"as {kind}")
-        chunk = conform(raw, session.spool.new_file(), shape, session.run_id, session.pseudonym)
+        if kind == "parquet" and found != kind:
+            raise UnusableExport(f"as {found}")
+        if found == "parquet":
+            chunk = conform(raw, session.spool.new_file(), shape, session.run_id, session.pseudonym)
+        else:
+            chunk = read_csv(raw, session.spool.new_file(), shape, session.run_id, session.pseudonym)
         sheet.add_chunk(chunk)
         return chunk.rows
     finally:
@@ -134,79 +138,35 @@ def answer_links(answer: Row) -> list[str]:
     raise UnexpectedShape("an export answered without links (neither 'urls' nor 'url')")
 
 
-Fan = Callable[[Callable[[int], list[Row]], Sequence[int]], Iterator[list[Row]]]
+def download_rows(session: Session, shape: Shape, sheet: Sheet, pages: RecordPages) -> Landing:
+    """Have the workspace export the table as csv and bring the files into the sheet's schema.
 
-
-def page_rows(client: CargoClient, shape: Shape, sheet: Sheet, fan: Fan, width: int) -> Landing:
-    """Read the whole table by pages sorted by ``_id``, several in flight; neighbours overlap by one row.
-
-    See ``POST storage/records/list``. The overlap shows when rows came or went while paging; then the list is read
-    anew. Keys are unique in a sheet, so rows of a reading that was given up are replaced. Raises IncompleteRead when
-    the list does not hold still, Refused when its first page is refused.
+    See ``POST segmentation/segments/download``, with a filter that all rows pass. How many rows there are is held
+    against the pages of the same table: there is one at the last place, and none behind it. Raises IncompleteRead
+    where that stays untrue.
     """
-    pager = RecordPages(client, shape)
-    for _ in range(RESTARTS):
+    body = {"modelUuid": shape.uuid, "filter": MATCH_ALL}
+    got = 0
+    for attempt in range(1, EXPORTS + 1):
+        answer = session.client.post("segmentation/segments/download", body, repeatable=True).json()
         try:
-            still = _one_reading(pager, sheet, fan, width)
-        except (PermissionDenied, NotFound) as error:
-            if pager.answered:
+            got = sum(_bring(session, link, shape, sheet, "csv") for link in answer_links(answer))
+        except LinkExpired:
+            if attempt == EXPORTS:
                 raise
-            raise Refused("records", error) from error
-        if still:
-            return Landing(PAGES, refreshing=pager.refreshing)
-    raise IncompleteRead(f"{shape.table}: rows moved while they were paged, {RESTARTS} times over")
+            continue
+        if _ends_at(pages, got) or pages.refreshing:
+            return Landing(CSV, refreshing=pages.refreshing)
+    raise IncompleteRead(
+        f"{shape.table}: the export gave {got} rows, and there are others, {EXPORTS} times over", got=got
+    )
 
 
-class RecordPages:
-    """Pages of ``storage/records/list`` for one model."""
-
-    def __init__(self, client: CargoClient, shape: Shape) -> None:
-        self._client, self._shape = client, shape
-        self.refreshing = self.answered = False
-
-    def at(self, offset: int) -> list[Row]:
-        """Give the 100 rows from ``offset``, fewer only at the end, however short the server's pages are."""
-        rows: list[Row] = []
-        while len(rows) < PAGE:
-            page = self._page(offset + len(rows), PAGE - len(rows))
-            if not page:
-                break
-            rows += page
-        return rows
-
-    def _page(self, offset: int, limit: int) -> list[Row]:
-        body = {
-            "modelUuid": self._shape.uuid,
-            "limit": limit,
-            "offset": offset,
-            "sort": {"columnSlug": "_id", "kind": "asc"},
-        }
-        reply = self._client.post("storage/records/list", body, repeatable=True)
-        rows: list[Row] = reply.take("records")
-        self.answered = True
-        self.refreshing |= bool(reply.json().get("isRefreshing"))
-        for row in rows:
-            if row.get("_id") is None:
-                identity = row.get(self._shape.id_slug)
-                row["_id"] = identity if identity is None or isinstance(identity, str) else str(identity)
-        return rows
+def _ends_at(pages: RecordPages, rows: int) -> bool:
+    return not pages.holds(rows) and (rows == 0 or pages.holds(rows - 1))
 
 
-def _one_reading(pager: RecordPages, sheet: Sheet, fan: Fan, width: int) -> bool:
-    """Read the list once; False when it moved meanwhile."""
-    stride = PAGE - 1
-    last: object = None
-    offset = 0
-    wave = 1
-    while True:
-        offsets = range(offset, offset + wave * stride, stride)
-        for start, rows in zip(offsets, fan(pager.at, offsets), strict=True):
-            if start and (not rows or rows[0]["_id"] != last):
-                # The page before was full, so this one begins with its last row, unless the list moved.
-                return False
-            sheet.add(rows if start == 0 else rows[1:])
-            if len(rows) < PAGE:
-                return True
-            last = rows[-1]["_id"]
-        offset = offsets[-1] + stride
-        wave = width
+def page_rows(session: Session, shape: Shape, sheet: Sheet, pages: RecordPages) -> Landing:
+    """Read the whole table by pages: see :mod:`cargo_source.pull.record_pages`."""
+    read_pages(pages, shape, sheet, session.many)
+    return Landing(PAGES, refreshing=pages.refreshing)

@@ -16,7 +16,8 @@ class Options:
 
     ``lookback`` is how far windows reach back behind the watermark; ``since`` where the first sync starts (None: the
     workspace's creation). ``models`` limits model rows to these (slug, ``dataset.slug`` or uuid; None: all).
-    ``query_lane`` allows runs and spans by SQL, and ``shaping`` says what of each table lands, and how.
+    ``query_lane`` allows runs and spans by SQL, ``lane`` pins how
+    rows of models come, and ``shaping`` says what of each table lands, and how.
     """
 
     include_personal: bool = False
@@ -28,6 +29,7 @@ class Options:
     in_flight: int = 4
     spool_dir: Path | None = None
     query_lane: bool = True
+    lane: str | None = None
     shaping: Shaping = field(default_factory=Shaping)
 
     def columns(self, entity: Entity) -> tuple[Column, ...]:

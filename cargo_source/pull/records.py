@@ -11,15 +11,17 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import SWEEP_HOURS
 from cargo_source.errors import BadSettings, CargoError, NotFound, PermissionDenied, RequestRefused, suggest
 from cargo_source.pull.conform import UnusableExport
+from cargo_source.pull.decoding import Decoder
 from cargo_source.pull.digest import digest_of
-from cargo_source.pull.lanes import Landing, export_rows, has_no_sql, page_rows
+from cargo_source.pull.lanes import CSV, EXPORT, Landing, download_rows, export_rows, has_no_sql, page_rows
 from cargo_source.pull.pages import Row
 from cargo_source.pull.reading import read_entity
+from cargo_source.pull.record_pages import RecordPages
 from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Normalise, Shape, shape_of, table_names
 from cargo_source.pull.spool import Sheet, Spooled
 from cargo_source.pull.times import Span, format_time, parse_time, time_at
-from cargo_source.pull.typed import arrow_schema, arrow_table
+from cargo_source.pull.typed import arrow_schema
 
 log = logging.getLogger("cargo_source")
 
@@ -123,8 +125,9 @@ def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Norma
     state["columns"] = digest_of([[column.name, column.type] for column in shape.columns])
     # Where a column is of another type than before, the table is made anew, and every row has to come.
     since = span.start if state["columns"] == kept.get("columns") and shape.has_emitted_at else None
-    sheet = session.spool.sheet(arrow_schema(shape.columns), [_key(shape)], lambda rows: _typed(session, shape, rows))
-    landing = _by_lane(session, shape, since, sheet)
+    decoder = Decoder(shape, session.run_id, session.pseudonym, session.surprises[shape.table])
+    sheet = session.spool.sheet(arrow_schema(shape.columns), [_key(shape)], decoder.typed)
+    landing = _by_lane(session, shape, since, sheet, decoder)
     if landing.refreshing:
         # What the workspace was still writing may be missing: the next sync reads from the same place.
         state = dict(kept)
@@ -150,27 +153,24 @@ def _key(shape: Shape) -> str:
     return next(column.name for column in shape.columns if column.field == "_id")
 
 
-def _typed(session: Session, shape: Shape, rows: list[Row]) -> Any:
-    return arrow_table(
-        rows,
-        shape.columns,
-        known=shape.fields,
-        run_id=session.run_id,
-        pseudonym=session.pseudonym,
-        surprises=session.surprises[shape.table],
-        shy=shape.hides,
-    )
-
-
-def _by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
-    if session.can_export and shape.stored:
+def _by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Sheet, decoder: Decoder) -> Landing:
+    """Read by the best lane that this workspace can use, or by the one that was asked for."""
+    pages = RecordPages(session.client, shape, decoder)
+    pinned = session.options.lane
+    if pinned in {None, EXPORT} and session.can_export and shape.stored:
         try:
             return export_rows(session, shape, since, sheet)
         except (PermissionDenied, NotFound, RequestRefused, UnusableExport) as error:
             # Without the permission or without a warehouse no other model can be exported either.
             session.can_export = isinstance(error, UnusableExport) or not has_no_sql(error)
-            log.warning("%s: no export (%s): reading pages instead", shape.table, _why(error))
-    return page_rows(session.client, shape, sheet, session.many, session.options.in_flight)
+            log.warning("%s: no export (%s): reading otherwise", shape.table, _why(error))
+    if pinned in {None, CSV} and session.can_download and shape.stored:
+        try:
+            return download_rows(session, shape, sheet, pages)
+        except (PermissionDenied, NotFound, RequestRefused, UnusableExport) as error:
+            session.can_download = isinstance(error, UnusableExport | RequestRefused)
+            log.warning("%s: no csv (%s): reading pages instead", shape.table, _why(error))
+    return page_rows(session, shape, sheet, pages)
 
 
 def _why(error: Exception) -> str:

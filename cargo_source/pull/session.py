@@ -8,11 +8,12 @@ import contextvars
 import logging
 import threading
 import weakref
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar
 
 from cargo_source.api import CargoClient, Reply
@@ -95,11 +96,13 @@ class Session:
         weakref.finalize(self, _clean, self.spool, client)
         self.watch: Watch = lambda _table, _rows, _total: None
         self._pool = ThreadPoolExecutor(options.in_flight, thread_name_prefix="cargo-read")
+        # Who takes the results is sometimes busy with them; the pool goes on meanwhile.
+        self._ahead = 2 * options.in_flight
         self._onces = Onces()
         self._lock = threading.Lock()
         self._answered: set[str] = set()
         self._instead: set[str] = set()
-        self.can_export = True
+        self.can_export = self.can_download = True
         self.lanes: dict[str, str] = {}
         """Lanes that were taken in place of the usual one."""
         self.surprises: dict[str, Surprises] = defaultdict(Surprises)
@@ -131,17 +134,27 @@ class Session:
 
         return self.once(("read", table, *how), read)
 
-    def many(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    def many(self, function: Callable[[T], R], items: Iterable[T], *, slow_start: bool = False) -> Iterator[R]:
         """Run ``function`` over ``items``, several at once, and give the results in order.
 
-        Must not be called from inside another ``many``: the pool would wait for itself.
+        Items are taken as results are: there may be no end of them. ``slow_start`` runs no further ahead than results
+        were taken, for items of which nobody knows how many are wanted. Must not be called from inside another
+        ``many``: the pool would wait for itself.
         """
-        futures = [self._pool.submit(contextvars.copy_context().run, function, item) for item in items]
+        waiting: deque[Future[R]] = deque()
+        ahead = 1 if slow_start else self._ahead
+        left = iter(items)
         try:
-            for future in futures:
-                yield future.result()
+            while True:
+                for item in islice(left, ahead - len(waiting)):
+                    waiting.append(self._pool.submit(contextvars.copy_context().run, function, item))
+                if not waiting:
+                    return
+                result = waiting.popleft().result()
+                yield result
+                ahead = min(ahead + 1, self._ahead)
         finally:
-            for future in futures:
+            for future in waiting:
                 future.cancel()
 
     def each(self, function: Callable[[T], object], items: Iterable[T]) -> None:

@@ -26,6 +26,7 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings, suggest
 from cargo_source.pull.digest import digest_of
 from cargo_source.pull.dlt_tables import MERGE, dlt_columns, drift_of, references, start_anew
+from cargo_source.pull.lanes import LANES
 from cargo_source.pull.options import Options
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pipeline_destination import PipelineDestination
@@ -55,6 +56,7 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     exclude: Sequence[str] = (),
     pii: Mapping[str, Treatment] | None = None,
     query_lane: bool = True,
+    lane: str | None = None,
     strict: bool = False,
 ) -> DltSource:
     """Give a dlt source with every entity of a Cargo workspace and the rows of its models.
@@ -68,7 +70,8 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     ``since`` is where the first sync starts (UTC unless it
     has a zone; default: the workspace's creation), ``lookback``
     how far later ones reach back for rows that arrive late. ``query_lane`` lets runs and spans come by SQL where that
-    is cheaper. ``strict`` makes every skipped entity a failure.
+    is cheaper; ``lane`` pins how rows of models come (``export``, ``csv``, ``pages``), else the best that the workspace
+    can use is taken. ``strict`` makes every skipped entity a failure.
 
     Settings that are not given come from the environment (``CARGO_API_TOKEN``, ``CARGO_API_URL``), then from dlt's
     configuration (``[sources.cargo]``). Raises BadSettings for a table that does not exist. Speaks to nobody until
@@ -91,6 +94,7 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
         named=frozenset(only or ()) | (frozenset({RECORDS}) if models else frozenset()),
         strict=strict,
         query_lane=query_lane,
+        lane=_known_lane(lane),
         shaping=Shaping(columns or {}, tuple(exclude), pii or {}),
     )
     for entity in ENTITIES.values():
@@ -103,6 +107,12 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     tables = tuple(usual if only is None else dict.fromkeys(only))
     with_records = models is not None or only is None
     return _resources(Pull(hidden, url, options), tables, with_records=with_records)
+
+
+def _known_lane(lane: str | None) -> str | None:
+    if lane is not None and lane not in LANES:
+        raise BadSettings(f"lane: there is no {lane!r}{suggest(lane, LANES)}; known are {', '.join(LANES)}")
+    return lane
 
 
 def _listed(names: str | Sequence[str] | None) -> list[str] | None:

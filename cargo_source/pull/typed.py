@@ -84,17 +84,18 @@ def arrow_table(  # noqa: PLR0913 - rows, and all that says what becomes of them
     surprises = surprises or Surprises()
     surprises.fields({field for fields in extras.values() for field in fields})
     convert = {**CONVERT, "json": _guarded_json} if guarded else CONVERT
-    cells = [
-        _cells(cleaned, _Cell(column, convert[column.type], pseudonym, guarded), extras, surprises)
-        for column in columns
-    ]
-    cells.append([_extra(extras[i]) if i in extras else None for i in range(len(rows))])
-    cells.append([run_id] * len(rows))
-    schema = arrow_schema(columns)
-    return pa.Table.from_arrays(
-        [pa.array(values, type=field.type) for values, field in zip(cells, schema, strict=True)],
-        schema=schema,
-    )
+    arrays = []
+    for column in columns:
+        values = [row.get(column.field) for row in cleaned]
+        arrays.append(_array(values, _Cell(column, convert[column.type], pseudonym, guarded), extras, surprises))
+    arrays.append(pa.array([_extra(extras[i]) if i in extras else None for i in range(len(rows))], pa.string()))
+    return finished(arrays, columns, run_id)
+
+
+def finished(arrays: Sequence[pa.Array], columns: Sequence[Column], run_id: str) -> pa.Table:
+    """Make a table of the arrays of ``columns`` and of ``_cargo_extra``."""
+    rows = len(arrays[-1])
+    return pa.Table.from_arrays([*arrays, pa.repeat(pa.scalar(run_id), rows)], schema=arrow_schema(columns))
 
 
 def _never(_field: str) -> bool:
@@ -132,26 +133,63 @@ class _Cell:
         return self.convert(value)
 
 
-def _cells(
-    rows: Sequence[dict[str, Any]], cell: _Cell, extras: dict[int, dict[str, Any]], surprises: Surprises
-) -> list[Any]:
+def _array(values: list[Any], cell: _Cell, extras: dict[int, dict[str, Any]], surprises: Surprises) -> pa.Array:
+    column = cell.column
+    if column.values and not column.pii and (new := _told(values).difference(column.values)):
+        surprises.values(column.name, new)
+    array = None if column.pii else quick_array(values, column.type)
+    if array is None:
+        array = pa.array(_cells(values, cell, extras, surprises), ARROW[column.type])
+    if column.required and array.null_count:
+        raise UnexpectedShape(f"a row has no usable {column.field!r}, which is part of its key")
+    return array
+
+
+def _told(values: list[Any]) -> set[str]:
+    """Give the values of an enum as they land."""
+    return {value for value in values if isinstance(value, str)}
+
+
+_PLAIN: dict[Type, frozenset[type]] = {
+    "text": frozenset({str}),
+    "integer": frozenset({int}),
+    "number": frozenset({int, float}),
+    "boolean": frozenset({bool}),
+    "timestamp": frozenset({str}),
+}
+
+
+def quick_array(values: list[Any], kind: Type) -> pa.Array | None:
+    """Give the array of values that are all of the kind that their column declares; None where one is not.
+
+    Arrow refuses what it would round or cut, and times that it does not read as Python does: one by one, they are
+    looked at more closely.
+    """
+    plain = _PLAIN.get(kind)
+    if plain is None or not set(map(type, values)) - {type(None)} <= plain:
+        return None
+    try:
+        if kind == "timestamp":
+            return pa.array(values, pa.string()).cast(ARROW[kind])
+        return pa.array(values, ARROW[kind])
+    except (pa.ArrowInvalid, OverflowError):
+        return None
+
+
+def _cells(values: list[Any], cell: _Cell, extras: dict[int, dict[str, Any]], surprises: Surprises) -> list[Any]:
     column = cell.column
     cells: list[Any] = []
-    for index, row in enumerate(rows):
-        value = row.get(column.field)
+    for index, value in enumerate(values):
+        landed = None
         if value is not None:
             try:
-                value = cell.of(value)
+                landed = cell.of(value)
             except Misfit as misfit:
                 kept = unsuspicious({column.field: value}) if cell.guarded else {column.field: value}
                 extras.setdefault(index, {}).update(kept)
                 surprises.misfit(column.field)
-                value = misfit.nearest
-        if value is None and column.required:
-            raise UnexpectedShape(f"a row has no usable {column.field!r}, which is part of its key")
-        cells.append(value)
-    if column.values and not column.pii and (new := set(cells).difference(column.values, (None,))):
-        surprises.values(column.name, new)
+                landed = misfit.nearest
+        cells.append(landed)
     return cells
 
 
