@@ -16,6 +16,7 @@ from cargo_source.errors import (
 )
 from cargo_source.pull.conform import UnusableExport, conform
 from cargo_source.pull.csv_export import read_csv
+from cargo_source.pull.manifest import Progress
 from cargo_source.pull.record_pages import RecordPages, read_pages
 from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Shape
@@ -25,8 +26,7 @@ from cargo_source.pull.times import format_time
 Row = dict[str, Any]
 
 EXPORTS = 3
-"""How often an export is asked for whose links expire before they are fetched. Keys are unique in a sheet, so what the
-expired one brought already does no harm."""
+"""How often an export is asked for whose links expire before they are fetched, or that is not whole."""
 
 EXPORT, CSV, PAGES = LANES = ("export", "csv", "pages")
 """The lanes, best first: parquet by SQL, csv of a segment that all rows are in, pages of 100."""
@@ -54,6 +54,7 @@ def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: S
     before = count_rows(session, shape, since)
     got = 0
     for attempt in range(1, EXPORTS + 1):
+        sheet.clear()
         # An export only reads, so asking again after a failure does no harm.
         answer = session.client.post("storage/query/download", body, repeatable=True).json()
         landing = Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")))
@@ -148,6 +149,7 @@ def download_rows(session: Session, shape: Shape, sheet: Sheet, pages: RecordPag
     body = {"modelUuid": shape.uuid, "filter": MATCH_ALL}
     got = 0
     for attempt in range(1, EXPORTS + 1):
+        sheet.clear()
         answer = session.client.post("segmentation/segments/download", body, repeatable=True).json()
         try:
             got = sum(_bring(session, link, shape, sheet, "csv") for link in answer_links(answer))
@@ -166,7 +168,7 @@ def _ends_at(pages: RecordPages, rows: int) -> bool:
     return not pages.holds(rows) and (rows == 0 or pages.holds(rows - 1))
 
 
-def page_rows(session: Session, shape: Shape, sheet: Sheet, pages: RecordPages) -> Landing:
+def page_rows(session: Session, shape: Shape, sheet: Sheet, pages: RecordPages, progress: Progress) -> Landing:
     """Read the whole table by pages: see :mod:`cargo_source.pull.record_pages`."""
-    read_pages(pages, shape, sheet, session.many)
+    read_pages(pages, shape, sheet, session.many, progress)
     return Landing(PAGES, refreshing=pages.refreshing)

@@ -19,6 +19,8 @@ class Memory:
 
     def __init__(self, state: dict[str, Any], destination: Destination, options: Options, run_id: str) -> None:
         self._state, self._destination, self._options = state, destination, options
+        self.basis = digest_of(state)
+        """A digest of all that the last sync kept: another sync that begins with the same goes over the same ground."""
         self._before = self._remembered(run_id)
         self._onces = Onces()
         self.anew: set[str] = set()

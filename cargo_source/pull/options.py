@@ -1,6 +1,6 @@
 """What a sync is asked to do, apart from which tables."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -35,3 +35,7 @@ class Options:
     def columns(self, entity: Entity) -> tuple[Column, ...]:
         """Give the columns that land of ``entity``."""
         return self.shaping.entity(entity, personal=self.include_personal)
+
+    def identity(self) -> str:
+        """Give all of these that decide what is read and how it lands, as text."""
+        return repr(replace(self, in_flight=0, spool_dir=None, named=frozenset()))

@@ -1,6 +1,6 @@
 """What a sync did to each table, for the summary that people and scripts read."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Status = Literal["complete", "refreshing", "skipped", "failed"]
@@ -18,6 +18,11 @@ class Outcome:
     status: Status = "complete"
     seconds: float = 0.0
     note: str = ""
+
+    def after(self, earlier: "Outcome") -> "Outcome":
+        """Give the outcome of two loads of one sync together."""
+        sums = {name: getattr(self, name) + getattr(earlier, name) for name in ("rows", "requests", "seconds")}
+        return replace(self, **sums, note=self.note or earlier.note)
 
     def as_json(self) -> dict[str, Any]:
         """Give the outcome as JSON: exactly these names."""

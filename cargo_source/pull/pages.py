@@ -15,6 +15,10 @@ PASSES = 5
 """How often a list is read for the rows that move between its pages."""
 
 
+class TooLong(Exception):
+    """A list counts more rows than are wanted of it at once."""
+
+
 @dataclass(frozen=True)
 class Page:
     """The rows of one answer, and the total that it names, if any."""
@@ -31,13 +35,21 @@ Many = Callable[[Callable[[int], Page], Sequence[int]], Iterator[Page]]
 
 
 def read_list(
-    fetch: Fetch, size: int, key: Callable[[Row], object], many: Many, *, what: str, confirm: bool = False
+    fetch: Fetch,
+    size: int,
+    key: Callable[[Row], object],
+    many: Many,
+    *,
+    what: str,
+    confirm: bool = False,
+    most: int | None = None,
 ) -> Iterator[list[Row]]:
     """Give all rows, page by page, each key once.
 
     A pass over the list is believed when it held still: where the server counts, the count stayed the same and as
     many rows came in that pass; where it does not, no row came twice. Else another pass is made. ``confirm`` asks a
-    second time whether an uncounted list is at its end. Raises IncompleteRead when a count stays out of reach.
+    second time whether an uncounted list is at its end. Raises IncompleteRead when a count stays out of reach, and
+    TooLong, before any row, when the server counts more than ``most``.
     """
     seen: set[object] = set()
     counts: set[int] = set()
@@ -48,6 +60,8 @@ def read_list(
         rows = 0
         for page in _pass(fetch, size, many, confirm=confirm):
             if page.count is not None:
+                if most is not None and page.count > most and not seen:
+                    raise TooLong(what)
                 counts.add(page.count)
             identities = [key(row) for row in page.rows]
             rows += len(identities)

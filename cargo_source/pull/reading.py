@@ -1,7 +1,7 @@
 """How each way of reading in the catalogue is carried out, for one entity and one window at a time."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,9 +9,10 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Entity, Gated, Recent, Snapshot, Unfolded, Window
 from cargo_source.pull.following import moved_rows, take_open_rows
 from cargo_source.pull.landing import Landing
-from cargo_source.pull.pages import Row
+from cargo_source.pull.pages import Row, TooLong
 from cargo_source.pull.query import swept_by_lists, take_queried
 from cargo_source.pull.session import Read, Session
+from cargo_source.pull.spool import CHUNK_ROWS
 from cargo_source.pull.times import Span, format_time, time_at
 
 _SECOND = timedelta(seconds=1)
@@ -47,23 +48,67 @@ def _snapshot(session: Session, entity: Entity, snapshot: Snapshot) -> Read:
 
 def _window(session: Session, entity: Entity, window: Window, span: Span) -> Read:
     landing = Landing(session, entity, span)
+    if landing.is_finished:
+        return landing.finish()
     if not take_queried(session, entity, window, span, landing, read_entity):
-        filters = _filters(session, window, swept_by_lists(session, entity, span))
-        call = entity.listed_by
-        if window.per:
-            parents = _parents_in_motion(session, window, span)
-            session.each(lambda row: landing.take(session.listing(entity, call, filters, row)), parents)
-        else:
-            landing.take(session.listing(entity, call, filters, parallel=True))
+        listed = swept_by_lists(session, entity, span)
+        parents: list[Row | None] = [*_parents_in_motion(session, window, span)] if window.per else [None]
+        work = [Piece(parent, _start(session, window, listed), listed.end) for parent in parents]
+        # Either lists run side by side, or the pages of one.
+        several = session.many if window.per else map
+
+        def take(piece: Piece) -> list[Piece]:
+            return _take_piece(session, entity, window, landing, piece)
+
+        while work:
+            # A list that is long is read in pieces: what came of it need not come again if this sync is cut off.
+            work = [half for halves in several(take, work) for half in halves]
     take_open_rows(session, entity, span, landing, read_entity)
     return landing.finish()
 
 
-def _filters(session: Session, window: Window, span: Span) -> dict[str, Any]:
-    after = span.after
-    if after is None and window.required:
-        after = format_time(session.since - _SECOND)
-    return {window.after: after, window.before: span.before}
+@dataclass(frozen=True)
+class Piece:
+    """A part of a window: rows of one parent, if there is one, from ``start`` (None: from the first) to ``end``."""
+
+    parent: Row | None
+    start: datetime | None
+    end: datetime
+
+    @property
+    def name(self) -> str:
+        """What it is called among units of work."""
+        return f"{(self.parent or {}).get('uuid', '')} {self.start} {self.end}"
+
+    def halves(self, since: datetime) -> "list[Piece]":
+        """Split it in two."""
+        middle = (self.start or since) + (self.end - (self.start or since)) / 2
+        return [replace(self, end=middle), replace(self, start=middle)]
+
+
+LONGEST = 2 * CHUNK_ROWS
+"""Rows of one list that are read in one piece, where the server counts them."""
+SHORTEST = timedelta(minutes=1)
+
+
+def _take_piece(session: Session, entity: Entity, window: Window, landing: Landing, piece: Piece) -> list[Piece]:
+    """Take the rows of a piece, or give the pieces that it has to be read in."""
+    if landing.has(piece.name):
+        return []
+    span = Span(piece.start, piece.end)
+    filters = {window.after: span.after, window.before: span.before}
+    first = piece.start or session.since
+    most = LONGEST if piece.end - first > SHORTEST else None
+    pages = session.listing(entity, entity.listed_by, filters, piece.parent, parallel=piece.parent is None, most=most)
+    try:
+        landing.take(pages, piece.name)
+    except TooLong:
+        return piece.halves(first)
+    return []
+
+
+def _start(session: Session, window: Window, span: Span) -> datetime | None:
+    return session.since if span.start is None and window.required else span.start
 
 
 def _parents_in_motion(session: Session, window: Window, span: Span) -> list[Row]:
@@ -82,6 +127,8 @@ def _recent(session: Session, entity: Entity, recent: Recent, span: Span) -> Rea
     if span.start is not None and not span.sweep:
         readings = [{recent.after: format_time(horizon), recent.before: span.before}, dict(recent.open_filter)]
     landing = Landing(session, entity, span)
+    if landing.is_finished:
+        return landing.finish()
     listed: dict[Any, datetime | None] = {}
     for params in readings:
         for page in session.listing(entity, call, params):
@@ -102,12 +149,16 @@ def _has_news(row: Row, moved: datetime | None, recent: Recent, horizon: datetim
 
 def _gated(session: Session, entity: Entity, gated: Gated, span: Span) -> Read:
     landing, call = Landing(session, entity, span), entity.listed_by
+    if landing.is_finished:
+        return landing.finish()
     shape = SHAPERS.get(entity.table, _as_it_is)
 
     def of_parent(parent: Row) -> None:
-        for page in session.listing(entity, call, {}, parent):
-            landing.take([moved_rows(entity, [shape(session, parent, row) for row in page], span)])
-        landing.covered.add(parent["uuid"])
+        if landing.has(parent["uuid"]):
+            return
+        pages = session.listing(entity, call, {}, parent)
+        shaped = ([shape(session, parent, row) for row in page] for page in pages)
+        landing.take((moved_rows(entity, page, span) for page in shaped), parent["uuid"], covers=parent["uuid"])
 
     if gated.also:
         landing.take(moved_rows(entity, page, span) for page in session.listing(entity, gated.also, {}))

@@ -1,13 +1,13 @@
 """Rows of a model by pages of 100, several in flight: the lane that every workspace has."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol
 
 from cargo_source.api import CargoClient
 from cargo_source.errors import IncompleteRead, NotFound, PermissionDenied
 from cargo_source.pull.decoding import Decoder
+from cargo_source.pull.manifest import Progress
 from cargo_source.pull.session import Refused
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.spool import Sheet
@@ -64,40 +64,31 @@ class RecordPages:
         return rows
 
 
-def read_pages(pager: RecordPages, shape: Shape, sheet: Sheet, many: Many) -> None:
+def read_pages(pager: RecordPages, shape: Shape, sheet: Sheet, many: Many, progress: Progress) -> None:
     """Read the whole table by pages sorted by ``_id``; neighbours overlap by one row.
 
     See ``POST storage/records/list``. The overlap shows when rows came or went while paging; then the list is read
-    anew. Keys are unique in a sheet, so rows of a reading that was given up are replaced. Raises IncompleteRead when
-    the list does not hold still, Refused when its first page is refused.
+    anew. ``progress`` is told of the place after each file of rows, and says where an earlier sync was cut off. Raises
+    IncompleteRead when the list does not hold still, Refused when its first page is refused.
     """
-    place = Place()
     for _ in range(RESTARTS):
         try:
-            still = _one_reading(pager, sheet, many, place)
+            still = _one_reading(pager, sheet, many, progress)
         except (PermissionDenied, NotFound) as error:
             if pager.answered:
                 raise
             raise Refused("records", error) from error
         if still:
             return
-        place = Place()
+        progress.restart()
     raise IncompleteRead(f"{shape.table}: rows moved while they were paged, {RESTARTS} times over")
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a reading goes on: the next offset, and the identifier of the row there, which came already."""
-
-    offset: int = 0
-    last: object = None
-
-
-def _one_reading(pager: RecordPages, sheet: Sheet, many: Many, place: Place) -> bool:
+def _one_reading(pager: RecordPages, sheet: Sheet, many: Many, progress: Progress) -> bool:
     """Read the list once; False when it moved meanwhile."""
-    last = place.last
-    offsets = count(place.offset, PAGE - 1)
-    for offset, rows in zip(count(place.offset, PAGE - 1), many(pager.at, offsets, slow_start=True)):
+    # A reading goes on with the row that came last: if it is still there, nothing before it came or went.
+    first, last = progress.found.notes[-1]["place"] if progress.found.notes else (0, None)
+    for offset, rows in zip(count(first, PAGE - 1), many(pager.at, count(first, PAGE - 1), slow_start=True)):
         if offset and (not rows or pager.identity(rows[0]) != last):
             # The page before was full, so this one begins with its last row, unless the list moved.
             return False
@@ -105,4 +96,7 @@ def _one_reading(pager: RecordPages, sheet: Sheet, many: Many, place: Place) -> 
         if len(rows) < PAGE:
             return True
         last = pager.identity(rows[-1])
+        if progress.is_due:
+            place = {"place": (offset + PAGE - 1, last)}
+            progress.save(lambda place=place: place)  # type: ignore[misc] # bound to this page
     return False

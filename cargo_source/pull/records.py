@@ -13,7 +13,8 @@ from cargo_source.errors import BadSettings, CargoError, NotFound, PermissionDen
 from cargo_source.pull.conform import UnusableExport
 from cargo_source.pull.decoding import Decoder
 from cargo_source.pull.digest import digest_of
-from cargo_source.pull.lanes import CSV, EXPORT, Landing, download_rows, export_rows, has_no_sql, page_rows
+from cargo_source.pull.lanes import CSV, EXPORT, PAGES, Landing, download_rows, export_rows, has_no_sql, page_rows
+from cargo_source.pull.manifest import Progress
 from cargo_source.pull.pages import Row
 from cargo_source.pull.reading import read_entity
 from cargo_source.pull.record_pages import RecordPages
@@ -127,7 +128,13 @@ def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Norma
     since = span.start if state["columns"] == kept.get("columns") and shape.has_emitted_at else None
     decoder = Decoder(shape, session.run_id, session.pseudonym, session.surprises[shape.table])
     sheet = session.spool.sheet(arrow_schema(shape.columns), [_key(shape)], decoder.typed)
-    landing = _by_lane(session, shape, since, sheet, decoder)
+    progress = session.progress(f"{model.uuid} {since} {state['columns']}", {shape.table: sheet})
+    if progress.found.finished:
+        landing = Landing(progress.found.notes[-1]["lane"])
+    else:
+        landing = _by_lane(session, shape, since, Way(sheet, progress, decoder))
+    if not landing.refreshing:
+        progress.save(lambda: {"lane": landing.lane}, finished=True)
     if landing.refreshing:
         # What the workspace was still writing may be missing: the next sync reads from the same place.
         state = dict(kept)
@@ -153,24 +160,36 @@ def _key(shape: Shape) -> str:
     return next(column.name for column in shape.columns if column.field == "_id")
 
 
-def _by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Sheet, decoder: Decoder) -> Landing:
+@dataclass(frozen=True)
+class Way:
+    """Where the rows of a model go, how far they have come, and how pages of them are read."""
+
+    sheet: Sheet
+    progress: Progress
+    decoder: Decoder
+
+
+def _by_lane(session: Session, shape: Shape, since: datetime | None, way: Way) -> Landing:
     """Read by the best lane that this workspace can use, or by the one that was asked for."""
-    pages = RecordPages(session.client, shape, decoder)
-    pinned = session.options.lane
+    pages = RecordPages(session.client, shape, way.decoder)
+    # Pages that came before an earlier sync was cut off are gone on with.
+    pinned = PAGES if way.progress.found.notes else session.options.lane
     if pinned in {None, EXPORT} and session.can_export and shape.stored:
         try:
-            return export_rows(session, shape, since, sheet)
+            return export_rows(session, shape, since, way.sheet)
         except (PermissionDenied, NotFound, RequestRefused, UnusableExport) as error:
             # Without the permission or without a warehouse no other model can be exported either.
             session.can_export = isinstance(error, UnusableExport) or not has_no_sql(error)
             log.warning("%s: no export (%s): reading otherwise", shape.table, _why(error))
     if pinned in {None, CSV} and session.can_download and shape.stored:
         try:
-            return download_rows(session, shape, sheet, pages)
+            return download_rows(session, shape, way.sheet, pages)
         except (PermissionDenied, NotFound, RequestRefused, UnusableExport) as error:
             session.can_download = isinstance(error, UnusableExport | RequestRefused)
             log.warning("%s: no csv (%s): reading pages instead", shape.table, _why(error))
-    return page_rows(session, shape, sheet, pages)
+    if not way.progress.found.notes:
+        way.sheet.clear()
+    return page_rows(session, shape, way.sheet, pages, way.progress)
 
 
 def _why(error: Exception) -> str:

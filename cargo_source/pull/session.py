@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
+from cargo_source import __version__
 from cargo_source.api import CargoClient, Reply
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.columns import Column, snake_case
@@ -28,7 +29,9 @@ from cargo_source.errors import (
     SettingsError,
     UnexpectedShape,
 )
+from cargo_source.pull.digest import digest_of
 from cargo_source.pull.landed import Destination, Nothing
+from cargo_source.pull.manifest import Header, Manifest, Progress
 from cargo_source.pull.memory import Memory
 from cargo_source.pull.once import Onces
 from cargo_source.pull.options import Options
@@ -92,6 +95,7 @@ class Session:
         self.requests: Counter[str] = Counter()
         """Requests that were made for each of ``tables``, those that this sync loads."""
         self.spool = Spool(options.spool_dir)
+        self.manifest = Manifest(self.spool)
         # Under a plain pipeline.run() nobody says when it is over.
         weakref.finalize(self, _clean, self.spool, client)
         self.watch: Watch = lambda _table, _rows, _total: None
@@ -108,10 +112,12 @@ class Session:
         self.surprises: dict[str, Surprises] = defaultdict(Surprises)
         """What came that the catalogue does not know, by table."""
 
-    def close(self) -> None:
-        """Stop reading, close the connections and remove the spool."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        _clean(self.spool, self.client)
+    def close(self, *, keep: bool = False) -> None:
+        """Stop reading, close the connections and remove the spool; ``keep`` leaves it for the next sync to go on."""
+        # Nobody may write into the spool any more when it is handed on.
+        self._pool.shutdown(wait=keep, cancel_futures=True)
+        self.spool.close(keep=keep)
+        self.client.close()
 
     # Shared work -------------------------------------------------------------------------------------------------
 
@@ -190,7 +196,17 @@ class Session:
             )
         if uuid:
             self.state["workspace"] = uuid
-        return workspace, server_time(reply)
+        read_with = [uuid, self.client.settings.url, self.memory.basis, self.options.identity(), __version__]
+        header = self.manifest.begin(
+            Header(digest_of([*read_with, sorted(self.tables)]), server_time(reply), self.run_id)
+        )
+        # One that goes on keeps to the window that it began with: all of it then is of one time.
+        self.run_id = header.run_id
+        return workspace, header.now
+
+    def progress(self, reading: str, sheets: Mapping[str, Sheet]) -> Progress:
+        """Give the progress of a reading into ``sheets``, with what came before an earlier sync was cut off."""
+        return self.manifest.progress(reading, sheets)
 
     def _first_answer(self) -> tuple[Reply, Row | None]:
         """Give the first answer that the token gets, with the workspace, or else with something that names it."""
@@ -271,14 +287,17 @@ class Session:
         parent: Row | None = None,
         *,
         parallel: bool = False,
+        most: int | None = None,
     ) -> Iterator[list[Row]]:
         """Give the rows of one list operation, page by page, each key once.
+
+        Raises TooLong, before any row, where the server counts more than ``most``.
 
         A parent that vanished meanwhile has no rows. Raises Refused where the very first answer for this entity is
         that the token may not, or that there is no such operation.
         """
         try:
-            for page in self._pages(entity, call, params, parent, parallel=parallel):
+            for page in self._pages(entity, call, params, parent, parallel=parallel, most=most):
                 self._answered.add(entity.table)
                 yield [_renamed(row, entity.aliases) for row in page] if entity.aliases else page
         except NotFound as error:
@@ -300,7 +319,14 @@ class Session:
         return rows
 
     def _pages(
-        self, entity: Entity, call: Call, params: Mapping[str, Any], parent: Row | None, *, parallel: bool
+        self,
+        entity: Entity,
+        call: Call,
+        params: Mapping[str, Any],
+        parent: Row | None,
+        *,
+        parallel: bool,
+        most: int | None,
     ) -> Iterator[list[Row]]:
         path = call.path.format_map(parent) if parent is not None else call.path
         sent = {
@@ -324,7 +350,9 @@ class Session:
             return Page(reply.take(call.envelope), count if isinstance(count, int) else None)
 
         many = self.many if parallel else map
-        yield from read_list(fetch, call.page, key_of(entity), many, what=entity.table, confirm=parent is None)
+        yield from read_list(
+            fetch, call.page, key_of(entity), many, what=entity.table, confirm=parent is None, most=most
+        )
 
     def _ask(self, call: Call, path: str, params: Mapping[str, Any]) -> Reply:
         if path in self._instead and call.instead:

@@ -155,6 +155,9 @@ class Pull:
         self._session: Session | None = None
         self._load_id: str | None = None
         self.outcomes: dict[str, Outcome] = {}
+        self.resumed = False
+        """Whether the session that was closed last went on with what an earlier one had read."""
+        self.run_id: str | None = None
         self.watch: Watch = lambda _table, _rows, _total: None
 
     def __repr__(self) -> str:
@@ -192,13 +195,14 @@ class Pull:
         """Find the settings of this source."""
         return find_settings(self._token, self._url)
 
-    def close(self) -> None:
-        """End the session that is open, if any, and remove its spool."""
+    def close(self, *, keep: bool = False) -> None:
+        """End the session that is open, if any, and remove its spool; ``keep`` leaves that to the next sync."""
         if self._session is not None:
+            self.resumed, self.run_id = self._session.manifest.resumed, self._session.run_id
             for table, requests in self._session.requests.items():
                 if table in self.outcomes:
                     self.outcomes[table].requests += requests
-            self._session.close()
+            self._session.close(keep=keep)
             self._session = None
 
 

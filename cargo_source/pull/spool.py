@@ -4,7 +4,8 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ import pyarrow.parquet as pq
 
 CHUNK_ROWS = 20_000
 """Rows in one file: enough for parquet to be quick, few enough to stay small in memory."""
+KEPT_DAYS = 3
+"""How long what a sync that was cut off has read waits for the next one."""
 
-
-_PREFIX = "cargo-source-"
+_PREFIX, _LEFT = "cargo-source-", "cargo-source-left-"
 
 
 def _is_alive(pid: str) -> bool:
@@ -40,21 +42,50 @@ class Chunk:
 
 
 class Spool:
-    """A private folder for the files of one sync, gone when it is closed.
+    """A private folder for the files of one sync.
 
-    dlt links finished files into its own folder, so ``home``, where the spool lies, is on the same filesystem. What a
-    process that was killed left there is removed. None is the system's folder for temporary files.
+    dlt links finished files into its own folder, so ``home``, where the spool lies, is on the same filesystem. None is
+    the system's folder for temporary files.
     """
 
     def __init__(self, home: Path | None = None) -> None:
+        self._home = home
         if home is not None:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for left in home.glob(f"{_PREFIX}*"):
-                if not _is_alive(left.name.removeprefix(_PREFIX).partition("-")[0]):
-                    shutil.rmtree(left, ignore_errors=True)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=home))
         self._lock = threading.Lock()
         self._files = 0
+
+    def left(self) -> list[Path]:
+        """Give the folders of syncs that were cut off, the newest first; what is too old is removed."""
+        found = []
+        for folder in self._home.glob(f"{_PREFIX}*") if self._home else ():
+            dead = folder.name.startswith(_LEFT) or not _is_alive(folder.name.removeprefix(_PREFIX).partition("-")[0])
+            if dead and folder != self.folder:
+                if time.time() - folder.stat().st_mtime > KEPT_DAYS * 86400:
+                    shutil.rmtree(folder, ignore_errors=True)
+                else:
+                    found.append(folder)
+        return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
+
+    def adopt(self, left: Path) -> bool:
+        """Take over the folder of a sync that was cut off; False where another has taken it."""
+        mine = self.folder
+        mine.rmdir()
+        try:
+            left.rename(mine)
+        except OSError:
+            mine.mkdir(mode=0o700)
+            return False
+        self._files = max((int(path.stem) for path in mine.glob("[0-9]*.parquet")), default=0)
+        return True
+
+    def keep_only(self, names: Iterable[str]) -> None:
+        """Remove half-made files: all but those called ``names``."""
+        kept = {*names}
+        for path in self.folder.glob("[0-9]*"):
+            if path.name not in kept:
+                path.unlink()
 
     def new_file(self, suffix: str = ".parquet") -> Path:
         """Name a file that does not exist yet."""
@@ -68,9 +99,14 @@ class Spool:
         """Start the sheet of one table; ``typed`` turns API rows into Arrow of that schema."""
         return Sheet(self, schema, key, typed)
 
-    def close(self) -> None:
-        """Remove the folder and all that is in it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def close(self, *, keep: bool = False) -> None:
+        """Remove the folder and all that is in it; ``keep`` leaves it to the next sync."""
+        if keep and self._home is not None and self.folder.exists():
+            self.folder.rename(self._home / f"{_LEFT}{self.folder.name.removeprefix(_PREFIX)}")
+        else:
+            # What others left goes with it: it belongs to the time before this sync.
+            for folder in (self.folder, *self.left()):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class Sheet:
@@ -81,21 +117,35 @@ class Sheet:
         spool: Spool,
         schema: pa.Schema,
         key: Sequence[str],
-        typed: Callable[[list[dict[str, Any]]], pa.Table],
+        typed: Callable[[list[Any]], pa.Table],
     ) -> None:
         self._spool, self._schema, self._key, self._typed = spool, schema, tuple(key), typed
-        self._lock = threading.Lock()
-        self._waiting: list[dict[str, Any]] = []
-        self._chunks: list[Chunk] = []
+        self._changed = threading.Condition()
+        self._waiting: list[Any] = []
+        self._writing = 0
+        self.chunks: list[Chunk] = []
 
-    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+    def add(self, rows: Sequence[Any]) -> None:
         """Take rows as the API sent them."""
-        with self._lock:
+        with self._changed:
             self._waiting.extend(rows)
-            if len(self._waiting) < CHUNK_ROWS:
-                return
-            full, self._waiting = self._waiting, []
-        self.add_table(self._typed(full))
+            full = self._take() if len(self._waiting) >= CHUNK_ROWS else []
+        self._write(full)
+
+    def _take(self) -> list[Any]:
+        taken, self._waiting = self._waiting, []
+        self._writing += bool(taken)
+        return taken
+
+    def _write(self, rows: list[Any]) -> None:
+        if not rows:
+            return
+        try:
+            self.add_table(self._typed(rows))
+        finally:
+            with self._changed:
+                self._writing -= 1
+                self._changed.notify_all()
 
     def add_table(self, table: pa.Table) -> None:
         """Take rows that are typed already."""
@@ -105,17 +155,28 @@ class Sheet:
 
     def add_chunk(self, chunk: Chunk) -> None:
         """Take a finished file of the sheet's schema."""
-        path = chunk.path
-        path.chmod(0o600)
-        with self._lock:
-            self._chunks.append(chunk)
+        chunk.path.chmod(0o600)
+        with self._changed:
+            self.chunks.append(chunk)
+
+    def settle(self) -> list[Chunk]:
+        """Bring all rows that were added so far into files, and give these."""
+        with self._changed:
+            rest = self._take()
+        self._write(rest)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._writing)
+            return [*self.chunks]
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        with self._changed:
+            self._waiting.clear()
+            self.chunks.clear()
 
     def finish(self) -> "Spooled":
         """Write what is waiting and make keys unique: of rows with one key, the one that came last stays."""
-        if self._waiting:
-            self.add_table(self._typed(self._waiting))
-            self._waiting = []
-        return Spooled(self._schema, _unique(self._chunks, self._key, self._spool), self._spool)
+        return Spooled(self._schema, unique(self.settle(), self._key, self._spool), self._spool)
 
 
 @dataclass(frozen=True)
@@ -143,23 +204,36 @@ class Spooled:
         return Chunk(path, 0)
 
 
-def _unique(chunks: list[Chunk], key: tuple[str, ...], spool: Spool) -> list[Chunk]:
-    rows = sum(chunk.rows for chunk in chunks)
-    if rows <= 1:
+def unique(chunks: list[Chunk], key: Sequence[str], spool: Spool) -> list[Chunk]:
+    """Make keys unique; only files that hold a row too many are written again. Memory does not grow with the rows."""
+    if sum(chunk.rows for chunk in chunks) <= 1:
         return chunks
-    files = [str(chunk.path) for chunk in chunks]
     columns = ", ".join(f'"{name}"' for name in key)
+    places = {str(chunk.path): place for place, chunk in enumerate(chunks)}
     with duckdb.connect() as db:
+        for setting in (
+            "TimeZone = 'UTC'",
+            "threads = 2",
+            "memory_limit = '256MB'",
+            f"temp_directory = '{spool.folder}'",
+        ):
+            db.execute(f"SET {setting}")
         # The names in these statements are those of the catalogue and of our own files.
-        query = f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM read_parquet(?))"  # noqa: S608 - as said
-        distinct = db.execute(query, [files]).fetchone()
-        if distinct is None or distinct[0] == rows:
-            return chunks
-        db.execute("SET TimeZone = 'UTC'")
-        path = spool.new_file()
-        newest = f"row_number() OVER (PARTITION BY {columns} ORDER BY filename DESC, file_row_number DESC) = 1"
-        rows_of = (
-            "SELECT * EXCLUDE (filename, file_row_number) FROM read_parquet(?, filename = true, file_row_number = true)"
+        source = "read_parquet(?, filename = true, file_row_number = true)"
+        twice = f"SELECT {columns} FROM {source} GROUP BY ALL HAVING count(*) > 1"  # noqa: S608 - as said
+        order = "filename DESC, file_row_number DESC"
+        db.execute(
+            "CREATE TEMP TABLE outdone AS SELECT filename, file_row_number"  # noqa: S608 - as said
+            f" FROM {source} SEMI JOIN ({twice}) AS twice USING ({columns})"
+            f" QUALIFY row_number() OVER (PARTITION BY {columns} ORDER BY {order}) > 1",
+            [[*places], [*places]],
         )
-        db.execute(f"COPY ({rows_of} QUALIFY {newest}) TO '{path}' (FORMAT parquet)", [files])
-    return [Chunk(path, distinct[0])]
+        whole = [*chunks]
+        for name, gone in db.execute("SELECT filename, count(*) FROM outdone GROUP BY ALL").fetchall():
+            path = spool.new_file()
+            rest = "SELECT * EXCLUDE (file_row_number) FROM read_parquet($1, file_row_number = true)"
+            rest += " WHERE file_row_number NOT IN (SELECT file_row_number FROM outdone WHERE filename = $1)"
+            db.execute(f"COPY ({rest}) TO '{path}' (FORMAT parquet)", [name])
+            path.chmod(0o600)
+            whole[places[name]] = Chunk(path, chunks[places[name]].rows - gone)
+    return whole

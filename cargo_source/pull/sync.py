@@ -20,7 +20,7 @@ from cargo_source.errors import CargoError, DestinationRefused, ReportBug
 from cargo_source.pull.lock import held
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.session import Watch
-from cargo_source.pull.source import pull_of
+from cargo_source.pull.source import Pull, pull_of
 
 log = logging.getLogger("cargo_source")
 
@@ -80,13 +80,28 @@ def sync(
     started = time.monotonic()
     with held(Path(pipeline.pipelines_dir), pipeline.pipeline_name):
         try:
-            _run(pipeline, source, report)
+            _once(pipeline, source, pull, report)
+            if pull.resumed:
+                # What was read before belongs to the time when it was begun: what is new since comes now.
+                _once(pipeline, source, pull, report)
         finally:
-            pull.close()
-            report.outcomes = sorted(pull.outcomes.values(), key=_place)
             report.seconds = time.monotonic() - started
             _forget_packages(pipeline)
     return report
+
+
+def _once(pipeline: Pipeline, source: DltSource, pull: Pull, report: SyncReport) -> None:
+    """Run one load. What was read for one that fails stays on disk, for the next to go on."""
+    before = {outcome.table: outcome for outcome in report.outcomes}
+    done = False
+    try:
+        _run(pipeline, source, report)
+        done = True
+    finally:
+        pull.close(keep=not done)
+        for table, outcome in pull.outcomes.items():
+            before[table] = outcome.after(before[table]) if table in before else outcome
+        report.outcomes = sorted(before.values(), key=_place)
 
 
 def _run(pipeline: Pipeline, source: DltSource, report: SyncReport) -> None:
