@@ -6,11 +6,12 @@ A value that does not fit its column, and a field that the catalogue does not kn
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cargo_source.catalog.columns import Column, Type
 from cargo_source.errors import UnexpectedShape
@@ -170,10 +171,23 @@ def quick_array(values: list[Any], kind: Type) -> pa.Array | None:
         return None
     try:
         if kind == "timestamp":
-            return pa.array(values, pa.string()).cast(ARROW[kind])
+            times = pa.array(values, pa.string()).cast(ARROW[kind])
+            return times if _in_calendar(times) else None
         return pa.array(values, ARROW[kind])
     except (pa.ArrowInvalid, OverflowError):
         return None
+
+
+_CALENDAR = tuple(
+    int((datetime(year, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * 10**6
+    for year in (1, 9999)
+)
+
+
+def _in_calendar(times: pa.Array) -> bool:
+    """Say whether all times lie between the years 1 and 9999: zones can take one out that was written inside."""
+    found = pc.min_max(times.cast(pa.int64())).as_py()
+    return found["min"] is None or (found["min"] >= _CALENDAR[0] and found["max"] < _CALENDAR[1])
 
 
 def _cells(values: list[Any], cell: _Cell, extras: dict[int, dict[str, Any]], surprises: Surprises) -> list[Any]:
