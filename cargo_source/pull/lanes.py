@@ -38,6 +38,23 @@ PAGES = "pages"
 
 
 @dataclass(frozen=True)
+class Part:
+    """The part of a table that is wanted, in the warehouse's SQL. Pages know no parts: they may only stop early.
+
+    With ``limit`` come the first by ``order``. ``enough`` takes the rows of a page and says whether no more are wanted.
+    """
+
+    columns: str = "*"
+    where: str | None = None
+    limit: int | None = None
+    order: str = "_id"
+    enough: Callable[[list[Row]], bool] = lambda _rows: False
+
+
+WHOLE = Part()
+
+
+@dataclass(frozen=True)
 class Landing:
     """What came by a lane. ``refreshing`` says that the workspace was still writing, so that rows may be missing."""
 
@@ -45,15 +62,16 @@ class Landing:
     refreshing: bool = False
 
 
-def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
+def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: Sheet, part: Part = WHOLE) -> Landing:
     """Have the workspace export the table as parquet and bring the files into the sheet's schema.
 
     See ``POST storage/query/download``. ``since`` limits the export to rows written since then. The rows that came are
     held against a count of their own: an export that lacks a file would look like a smaller table. Raises
     IncompleteRead where they stay fewer, or more, than there are.
     """
-    body = {"query": f"SELECT * {_source(shape, since)}", "format": "parquet"}
-    before = count_rows(session, shape, since)
+    first = "" if part.limit is None else f" ORDER BY {part.order} LIMIT {part.limit}"
+    body = {"query": f"SELECT {part.columns} {_source(shape, since, part)}{first}", "format": "parquet"}
+    before = count_rows(session, shape, since, part)
     got = 0
     for attempt in range(1, EXPORTS + 1):
         # An export only reads, so asking again after a failure does no harm.
@@ -68,7 +86,7 @@ def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: S
         if landing.refreshing or before is None or got == before:
             return landing
         # Rows may have come or gone meanwhile.
-        after = count_rows(session, shape, since)
+        after = count_rows(session, shape, since, part)
         if after is None or min(before, after) <= got <= max(before, after):
             return landing
         before = after
@@ -92,20 +110,21 @@ def _bring(session: Session, link: str, shape: Shape, sheet: Sheet) -> int:
         raw.unlink(missing_ok=True)
 
 
-def count_rows(session: Session, shape: Shape, since: datetime | None = None) -> int | None:
-    """Count the rows of a model by SQL; None where the workspace cannot."""
+def count_rows(session: Session, shape: Shape, since: datetime | None = None, part: Part = WHOLE) -> int | None:
+    """Count the rows of a model, or of a part of it, by SQL; None where the workspace cannot."""
     if not shape.stored:
         return 0
     if not session.can_export:
         return None
-    query = f"SELECT count(*) AS n {_source(shape, since)}"
+    query = f"SELECT count(*) AS n {_source(shape, since, part)}"
     try:
         rows = session.client.post("storage/query", {"query": query}, repeatable=True).take("rows")
     except (PermissionDenied, NotFound, RequestRefused, ServerFailed) as error:
         session.can_export = not has_no_sql(error)
         return None
     # Warehouses differ in the case of an alias.
-    return int(next(iter(rows[0].values()))) if rows else None
+    counted = int(next(iter(rows[0].values()))) if rows else None
+    return counted if counted is None or part.limit is None else min(counted, part.limit)
 
 
 def has_no_sql(error: CargoError) -> bool:
@@ -113,16 +132,21 @@ def has_no_sql(error: CargoError) -> bool:
     return isinstance(error, PermissionDenied) or error.reason == "clientNotFound"
 
 
-def _source(shape: Shape, since: datetime | None) -> str:
+def _source(shape: Shape, since: datetime | None, part: Part) -> str:
     """Write FROM and WHERE of an export: plain ANSI, so that any warehouse takes it."""
+    tests = [test for test in (_written_since(shape, since), part.where) if test]
+    return f"FROM {shape.reference}" + (f" WHERE {' AND '.join(tests)}" if tests else "")
+
+
+def _written_since(shape: Shape, since: datetime | None) -> str | None:
     if since is None:
-        return f"FROM {shape.reference}"
+        return None
     emitted = next(column for column in shape.columns if column.field == "_emitted_at")
     moment = format_time(since)
     if emitted.type != "text":
         moment = moment.replace("T", " ").replace("Z", "+00:00")
     kind = "" if emitted.type == "text" else "TIMESTAMP "
-    return f"FROM {shape.reference} WHERE _emitted_at >= {kind}'{moment}'"
+    return f"_emitted_at >= {kind}'{moment}'"
 
 
 def answer_links(answer: Row) -> list[str]:
@@ -137,7 +161,7 @@ def answer_links(answer: Row) -> list[str]:
 Fan = Callable[[Callable[[int], list[Row]], Sequence[int]], Iterator[list[Row]]]
 
 
-def page_rows(client: CargoClient, shape: Shape, sheet: Sheet, fan: Fan, width: int) -> Landing:
+def page_rows(client: CargoClient, shape: Shape, sheet: Sheet, fan: Fan, width: int, part: Part = WHOLE) -> Landing:
     """Read the whole table by pages sorted by ``_id``, several in flight; neighbours overlap by one row.
 
     See ``POST storage/records/list``. The overlap shows when rows came or went while paging; then the list is read
@@ -147,7 +171,7 @@ def page_rows(client: CargoClient, shape: Shape, sheet: Sheet, fan: Fan, width: 
     pager = RecordPages(client, shape)
     for _ in range(RESTARTS):
         try:
-            still = _one_reading(pager, sheet, fan, width)
+            still = _one_reading(pager, sheet, fan, width, part)
         except (PermissionDenied, NotFound) as error:
             if pager.answered:
                 raise
@@ -192,7 +216,7 @@ class RecordPages:
         return rows
 
 
-def _one_reading(pager: RecordPages, sheet: Sheet, fan: Fan, width: int) -> bool:
+def _one_reading(pager: RecordPages, sheet: Sheet, fan: Fan, width: int, part: Part) -> bool:
     """Read the list once; False when it moved meanwhile."""
     stride = PAGE - 1
     last: object = None
@@ -205,7 +229,7 @@ def _one_reading(pager: RecordPages, sheet: Sheet, fan: Fan, width: int) -> bool
                 # The page before was full, so this one begins with its last row, unless the list moved.
                 return False
             sheet.add(rows if start == 0 else rows[1:])
-            if len(rows) < PAGE:
+            if len(rows) < PAGE or part.enough(rows):
                 return True
             last = rows[-1]["_id"]
         offset = offsets[-1] + stride

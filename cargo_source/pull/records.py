@@ -12,7 +12,7 @@ from cargo_source.catalog.entity import SWEEP_HOURS
 from cargo_source.errors import BadSettings, CargoError, NotFound, PermissionDenied, RequestRefused, suggest
 from cargo_source.pull.conform import UnusableExport
 from cargo_source.pull.digest import digest_of
-from cargo_source.pull.lanes import Landing, export_rows, has_no_sql, page_rows
+from cargo_source.pull.lanes import WHOLE, Landing, Part, export_rows, has_no_sql, page_rows
 from cargo_source.pull.pages import Row
 from cargo_source.pull.reading import read_entity
 from cargo_source.pull.session import Session
@@ -123,8 +123,8 @@ def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Norma
     state["columns"] = digest_of([[column.name, column.type] for column in shape.columns])
     # Where a column is of another type than before, the table is made anew, and every row has to come.
     since = span.start if state["columns"] == kept.get("columns") and shape.has_emitted_at else None
-    sheet = session.spool.sheet(arrow_schema(shape.columns), [_key(shape)], lambda rows: _typed(session, shape, rows))
-    landing = _by_lane(session, shape, since, sheet)
+    sheet = sheet_of(session, shape)
+    landing = by_lane(session, shape, since, sheet)
     if landing.refreshing:
         # What the workspace was still writing may be missing: the next sync reads from the same place.
         state = dict(kept)
@@ -146,11 +146,17 @@ def definition_of(session: Session, model: Model) -> str:
     return digest_of([*definition, repr(session.options.shaping)])
 
 
+def sheet_of(session: Session, shape: Shape) -> Sheet:
+    """Start the sheet of a model's rows."""
+    return session.spool.sheet(arrow_schema(shape.columns), [_key(shape)], partial(typed_rows, session, shape))
+
+
 def _key(shape: Shape) -> str:
     return next(column.name for column in shape.columns if column.field == "_id")
 
 
-def _typed(session: Session, shape: Shape, rows: list[Row]) -> Any:
+def typed_rows(session: Session, shape: Shape, rows: list[Row]) -> Any:
+    """Give rows of a model, as the API sent them, as Arrow."""
     return arrow_table(
         rows,
         shape.columns,
@@ -162,15 +168,16 @@ def _typed(session: Session, shape: Shape, rows: list[Row]) -> Any:
     )
 
 
-def _by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
+def by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Sheet, part: Part = WHOLE) -> Landing:
+    """Read the rows of a model by the best lane that the workspace has."""
     if session.can_export and shape.stored:
         try:
-            return export_rows(session, shape, since, sheet)
+            return export_rows(session, shape, since, sheet, part)
         except (PermissionDenied, NotFound, RequestRefused, UnusableExport) as error:
             # Without the permission or without a warehouse no other model can be exported either.
             session.can_export = isinstance(error, UnusableExport) or not has_no_sql(error)
             log.warning("%s: no export (%s): reading pages instead", shape.table, _why(error))
-    return page_rows(session.client, shape, sheet, session.many, session.options.in_flight)
+    return page_rows(session.client, shape, sheet, session.many, session.options.in_flight, part)
 
 
 def _why(error: Exception) -> str:
