@@ -146,6 +146,7 @@ WANTED = [
     {"limit": 0},
     {"limit": 1000},
     {"where": "country = 'Côte d''Ivoire' and not (employees_count >= 500 or growth_rate is null)"},
+    {"where": "name not like 'A%' and not (name like 'B%')"},
     {"where": "false"},
 ]
 

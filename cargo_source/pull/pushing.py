@@ -7,6 +7,7 @@ that compares texts without their case does, the rest falls when the condition i
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 import sqlglot
 from sqlglot import exp
@@ -76,6 +77,9 @@ class _Writer:
     columns: Mapping[str, tuple[Column, Physical]]
 
     def write(self, node: exp.Expr) -> Pushed | None:
+        if any(value for name, value in node.args.items() if name not in _READ):
+            # Such as the NOT of NOT LIKE, which is a mark on the LIKE.
+            return None
         match node:
             case exp.Paren():
                 return self.write(node.this)
@@ -148,10 +152,13 @@ class _Writer:
             plain = isinstance(node, exp.Literal) and node.is_string and node.name.isprintable()
             return f"'{node.name}'" if plain and not {"\\", "'"} & set(node.name) else None
         number = node.this if isinstance(node, exp.Neg) else node
-        if not isinstance(number, exp.Literal) or number.is_string or abs(float(number.name)) > LARGEST:
+        if not isinstance(number, exp.Literal) or number.is_string or abs(Decimal(number.name)) > LARGEST:
             return None
         return f"{'-' if number is not node else ''}{number.name}"
 
+
+_READ = frozenset({"this", "expression", "expressions", "low", "high"})
+"""Parts of expressions that are read here: one that has others means something else."""
 
 _SIGN: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
@@ -165,7 +172,7 @@ _SIGN: dict[type[exp.Expr], str] = {
 
 def _operands(node: exp.Expr) -> list[exp.Expr]:
     """Give the column of a test and what it is compared with."""
-    if isinstance(node, exp.Between) and not node.args.get("symmetric"):
+    if isinstance(node, exp.Between):
         return [node.this, node.args["low"], node.args["high"]]
     if isinstance(node, exp.In):
         return [node.this, *node.expressions]
