@@ -113,6 +113,7 @@ class Rows:
 
     def close(self) -> None:
         """Remove the files of these rows. Without it they go with the object, or with the workspace."""
+        _LENT.discard(self)
         if self._files is not None:
             self._files()
 

@@ -13,7 +13,7 @@ from cargo_source.pull.conform import UnusableExport, conform
 from cargo_source.pull.csv_export import read_csv
 from cargo_source.pull.lanes import EXPORTS, PAGE, PAGES, Landing, answer_links
 from cargo_source.pull.pages import Page, Row, read_list
-from cargo_source.pull.picked import Picked, kept
+from cargo_source.pull.picked import NOTHING, Picked, kept
 from cargo_source.pull.picking import Pick
 from cargo_source.pull.records import sheet_of, typed_rows
 from cargo_source.pull.segment_filters import META, Filters
@@ -34,13 +34,17 @@ CHANGE_COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class SegmentRead:
-    """A segment to read: what it is called, its definition, and the shape of its model."""
+    """A segment to read: what it is called, its definition, and the shape of its model.
+
+    ``refreshing`` is set where the workspace says that it was still writing.
+    """
 
     label: str
     row: Row
     shape: Shape
+    refreshing: bool = False
 
     @property
     def body(self) -> Row:
@@ -79,6 +83,11 @@ def _physical(shape: Shape, types: dict[str, str]) -> dict[str, str]:
 
 def pick_segment(session: Session, segment: SegmentRead, pick: Pick) -> Picked:
     """Read the rows in a segment: by csv, or by pages where there is no export. Raises what such a read raises."""
+    if pick.limit == 0:
+        return kept(sheet_of(session, segment.shape).finish(), pick, NOTHING)
+    if pick.limit is not None and pick.where is None:
+        most = [limit for limit in (segment.row.get("limit"), pick.limit) if limit is not None]
+        segment = replace(segment, row={**segment.row, "limit": min(most)})
     sheet = sheet_of(session, segment.shape)
     try:
         landing = _export(session, segment, sheet)
@@ -86,6 +95,7 @@ def pick_segment(session: Session, segment: SegmentRead, pick: Pick) -> Picked:
         log.warning("%s: no export (%s): reading pages instead", segment.label, getattr(error, "reason", None) or error)
         sheet = sheet_of(session, segment.shape)
         landing = _pages(session, segment, sheet)
+    landing = replace(landing, refreshing=segment.refreshing)
     return kept(sheet.finish(), pick, landing, by_key=not segment.row.get("sort"))
 
 
@@ -151,6 +161,7 @@ def _page(session: Session, segment: SegmentRead, offset: int, limit: int) -> Pa
     body = {**segment.body, "fetchingLimit": limit, "fetchingOffset": offset}
     reply = session.client.post("segmentation/segments/fetch", body, repeatable=True)
     count = reply.json().get("count")
+    segment.refreshing |= bool(reply.json().get("isRefreshing"))
     return Page(reply.take("records"), count if isinstance(count, int) else None)
 
 
