@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cargo_source.pull.source import cargo
     from cargo_source.pull.sync import SyncReport, sync
+    from cargo_source.workspace import Workspace
 
 __version__ = "0.1.0"
-__all__ = ["SyncReport", "__version__", "cargo", "sync"]
+__all__ = ["SyncReport", "Workspace", "__version__", "cargo", "sync"]
 
 _HOMES = {
     "cargo": "cargo_source.pull.source",
     "sync": "cargo_source.pull.sync",
     "SyncReport": "cargo_source.pull.sync",
+    "Workspace": "cargo_source.workspace",
 }
 
 

@@ -1,8 +1,9 @@
 """The lanes by which rows of a model come: parquet export by SQL, csv export, or pages. One schema for all."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from cargo_source.errors import (
     CargoError,
@@ -16,6 +17,7 @@ from cargo_source.errors import (
 )
 from cargo_source.pull.conform import UnusableExport, conform
 from cargo_source.pull.csv_export import read_csv
+from cargo_source.pull.decoding import Decoder
 from cargo_source.pull.manifest import Progress
 from cargo_source.pull.record_pages import RecordPages, read_pages
 from cargo_source.pull.session import Session
@@ -31,8 +33,38 @@ EXPORTS = 3
 EXPORT, CSV, PAGES = LANES = ("export", "csv", "pages")
 """The lanes, best first: parquet by SQL, csv of a segment that all rows are in, pages of 100."""
 
+SNIFFED = ("parquet", "csv", "gzip")
+"""What the file of an export may be where its format is not documented."""
+
 MATCH_ALL = {"conjonction": "and", "groups": []}
 """The filter that every row passes; the spelling is the API's."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a table that is wanted, in the warehouse's SQL. Pages know no parts: they may only stop early.
+
+    With ``limit`` come the first by ``order``. ``enough`` takes the rows of a page and says whether no more are wanted.
+    """
+
+    columns: str = "*"
+    where: str | None = None
+    limit: int | None = None
+    order: str = "_id"
+    enough: Callable[[list[Any]], bool] | None = None
+
+
+WHOLE = Part()
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where the rows of a model go, how far they have come, how pages of them are read, and which of them come."""
+
+    sheet: Sheet
+    progress: Progress
+    decoder: Decoder
+    part: Part = WHOLE
 
 
 @dataclass(frozen=True)
@@ -43,15 +75,16 @@ class Landing:
     refreshing: bool = False
 
 
-def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
+def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: Sheet, part: Part = WHOLE) -> Landing:
     """Have the workspace export the table as parquet and bring the files into the sheet's schema.
 
     See ``POST storage/query/download``. ``since`` limits the export to rows written since then. The rows that came are
     held against a count of their own: an export that lacks a file would look like a smaller table. Raises
     IncompleteRead where they stay fewer, or more, than there are.
     """
-    body = {"query": f"SELECT * {_source(shape, since)}", "format": "parquet"}
-    before = count_rows(session, shape, since)
+    first = "" if part.limit is None else f" ORDER BY {part.order} LIMIT {part.limit}"
+    body = {"query": f"SELECT {part.columns} {_source(shape, since, part)}{first}", "format": "parquet"}
+    before = count_rows(session, shape, since, part)
     got = 0
     for attempt in range(1, EXPORTS + 1):
         sheet.clear()
@@ -59,7 +92,7 @@ def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: S
         answer = session.client.post("storage/query/download", body, repeatable=True).json()
         landing = Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")))
         try:
-            got = sum(_bring(session, link, shape, sheet, "parquet") for link in answer_links(answer))
+            got = sum(bring(session, link, shape, sheet, "parquet") for link in answer_links(answer))
         except LinkExpired:
             if attempt == EXPORTS:
                 raise
@@ -67,7 +100,7 @@ def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: S
         if landing.refreshing or before is None or got == before:
             return landing
         # Rows may have come or gone meanwhile.
-        after = count_rows(session, shape, since)
+        after = count_rows(session, shape, since, part)
         if after is None or min(before, after) <= got <= max(before, after):
             return landing
         before = after
@@ -76,41 +109,38 @@ def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: S
     )
 
 
-Format = Literal["parquet", "csv"]
-
-
-def _bring(session: Session, link: str, shape: Shape, sheet: Sheet, kind: Format) -> int:
+def bring(session: Session, link: str, shape: Shape, sheet: Sheet, *formats: str) -> int:
+    """Bring the file of an export into the sheet and count its rows; it has to be of one of ``formats``."""
     raw = session.spool.new_file(".download")
     try:
-        found = session.client.download(link, raw).kind
-        if found == "empty":
+        kind = session.client.download(link, raw).kind
+        if kind == "empty":
             return 0
-        if kind == "parquet" and found != kind:
-            raise UnusableExport(f"as {found}")
-        if found == "parquet":
-            chunk = conform(raw, session.spool.new_file(), shape, session.run_id, session.pseudonym)
-        else:
-            chunk = read_csv(raw, session.spool.new_file(), shape, session.run_id, session.pseudonym)
+        if kind not in formats:
+            raise UnusableExport(f"as {kind}")
+        read = conform if kind == "parquet" else read_csv
+        chunk = read(raw, session.spool.new_file(), shape, session.run_id, session.pseudonym)
         sheet.add_chunk(chunk)
         return chunk.rows
     finally:
         raw.unlink(missing_ok=True)
 
 
-def count_rows(session: Session, shape: Shape, since: datetime | None = None) -> int | None:
-    """Count the rows of a model by SQL; None where the workspace cannot."""
+def count_rows(session: Session, shape: Shape, since: datetime | None = None, part: Part = WHOLE) -> int | None:
+    """Count the rows of a model, or of a part of it, by SQL; None where the workspace cannot."""
     if not shape.stored:
         return 0
     if not session.can_export:
         return None
-    query = f"SELECT count(*) AS n {_source(shape, since)}"
+    query = f"SELECT count(*) AS n {_source(shape, since, part)}"
     try:
         rows = session.client.post("storage/query", {"query": query}, repeatable=True).take("rows")
     except (PermissionDenied, NotFound, RequestRefused, ServerFailed) as error:
         session.can_export = not has_no_sql(error)
         return None
     # Warehouses differ in the case of an alias.
-    return int(next(iter(rows[0].values()))) if rows else None
+    counted = int(next(iter(rows[0].values()))) if rows else None
+    return counted if counted is None or part.limit is None else min(counted, part.limit)
 
 
 def has_no_sql(error: CargoError) -> bool:
@@ -118,16 +148,21 @@ def has_no_sql(error: CargoError) -> bool:
     return isinstance(error, PermissionDenied) or error.reason == "clientNotFound"
 
 
-def _source(shape: Shape, since: datetime | None) -> str:
+def _source(shape: Shape, since: datetime | None, part: Part) -> str:
     """Write FROM and WHERE of an export: plain ANSI, so that any warehouse takes it."""
+    tests = [test for test in (_written_since(shape, since), part.where) if test]
+    return f"FROM {shape.reference}" + (f" WHERE {' AND '.join(tests)}" if tests else "")
+
+
+def _written_since(shape: Shape, since: datetime | None) -> str | None:
     if since is None:
-        return f"FROM {shape.reference}"
+        return None
     emitted = next(column for column in shape.columns if column.field == "_emitted_at")
     moment = format_time(since)
     if emitted.type != "text":
         moment = moment.replace("T", " ").replace("Z", "+00:00")
     kind = "" if emitted.type == "text" else "TIMESTAMP "
-    return f"FROM {shape.reference} WHERE _emitted_at >= {kind}'{moment}'"
+    return f"_emitted_at >= {kind}'{moment}'"
 
 
 def answer_links(answer: Row) -> list[str]:
@@ -152,7 +187,7 @@ def download_rows(session: Session, shape: Shape, sheet: Sheet, pages: RecordPag
         sheet.clear()
         answer = session.client.post("segmentation/segments/download", body, repeatable=True).json()
         try:
-            got = sum(_bring(session, link, shape, sheet, "csv") for link in answer_links(answer))
+            got = sum(bring(session, link, shape, sheet, *SNIFFED) for link in answer_links(answer))
         except LinkExpired:
             if attempt == EXPORTS:
                 raise
@@ -168,7 +203,7 @@ def _ends_at(pages: RecordPages, rows: int) -> bool:
     return not pages.holds(rows) and (rows == 0 or pages.holds(rows - 1))
 
 
-def page_rows(session: Session, shape: Shape, sheet: Sheet, pages: RecordPages, progress: Progress) -> Landing:
+def page_rows(session: Session, shape: Shape, way: Way, pages: RecordPages) -> Landing:
     """Read the whole table by pages: see :mod:`cargo_source.pull.record_pages`."""
-    read_pages(pages, shape, sheet, session.many, progress)
+    read_pages(pages, shape, way.sheet, session.many, way.progress, way.part.enough)
     return Landing(PAGES, refreshing=pages.refreshing)

@@ -64,7 +64,13 @@ class RecordPages:
         return rows
 
 
-def read_pages(pager: RecordPages, shape: Shape, sheet: Sheet, many: Many, progress: Progress) -> None:
+Enough = Callable[[Page], bool] | None
+"""Takes the rows of a page and says whether no more are wanted."""
+
+
+def read_pages(
+    pager: RecordPages, shape: Shape, sheet: Sheet, many: Many, progress: Progress, enough: Enough = None
+) -> None:
     """Read the whole table by pages sorted by ``_id``; neighbours overlap by one row.
 
     See ``POST storage/records/list``. The overlap shows when rows came or went while paging; then the list is read
@@ -73,7 +79,7 @@ def read_pages(pager: RecordPages, shape: Shape, sheet: Sheet, many: Many, progr
     """
     for _ in range(RESTARTS):
         try:
-            still = _one_reading(pager, sheet, many, progress)
+            still = _one_reading(pager, sheet, many, progress, enough)
         except (PermissionDenied, NotFound) as error:
             if pager.answered:
                 raise
@@ -84,7 +90,7 @@ def read_pages(pager: RecordPages, shape: Shape, sheet: Sheet, many: Many, progr
     raise IncompleteRead(f"{shape.table}: rows moved while they were paged, {RESTARTS} times over")
 
 
-def _one_reading(pager: RecordPages, sheet: Sheet, many: Many, progress: Progress) -> bool:
+def _one_reading(pager: RecordPages, sheet: Sheet, many: Many, progress: Progress, enough: Enough) -> bool:
     """Read the list once; False when it moved meanwhile."""
     # A reading goes on with the row that came last: if it is still there, nothing before it came or went.
     first, last = progress.found.notes[-1]["place"] if progress.found.notes else (0, None)
@@ -93,7 +99,7 @@ def _one_reading(pager: RecordPages, sheet: Sheet, many: Many, progress: Progres
             # The page before was full, so this one begins with its last row, unless the list moved.
             return False
         sheet.add(rows[1:] if offset else rows)
-        if len(rows) < PAGE:
+        if len(rows) < PAGE or (enough is not None and enough(rows)):
             return True
         last = pager.identity(rows[-1])
         if progress.is_due:

@@ -13,8 +13,19 @@ from cargo_source.errors import BadSettings, CargoError, NotFound, PermissionDen
 from cargo_source.pull.conform import UnusableExport
 from cargo_source.pull.decoding import Decoder
 from cargo_source.pull.digest import digest_of
-from cargo_source.pull.lanes import CSV, EXPORT, PAGES, Landing, download_rows, export_rows, has_no_sql, page_rows
-from cargo_source.pull.manifest import Progress
+from cargo_source.pull.lanes import (
+    CSV,
+    EXPORT,
+    PAGES,
+    WHOLE,
+    Landing,
+    Part,
+    Way,
+    download_rows,
+    export_rows,
+    has_no_sql,
+    page_rows,
+)
 from cargo_source.pull.pages import Row
 from cargo_source.pull.reading import read_entity
 from cargo_source.pull.record_pages import RecordPages
@@ -126,19 +137,17 @@ def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Norma
     state["columns"] = digest_of([[column.name, column.type] for column in shape.columns])
     # Where a column is of another type than before, the table is made anew, and every row has to come.
     since = span.start if state["columns"] == kept.get("columns") and shape.has_emitted_at else None
-    decoder = Decoder(shape, session.run_id, session.pseudonym, session.surprises[shape.table])
-    sheet = session.spool.sheet(arrow_schema(shape.columns), [_key(shape)], decoder.typed)
-    progress = session.progress(f"{model.uuid} {since} {state['columns']}", {shape.table: sheet})
-    if progress.found.finished:
-        landing = Landing(progress.found.notes[-1]["lane"])
+    way = way_of(session, shape, f"{model.uuid} {since} {state['columns']}")
+    if way.progress.found.finished:
+        landing = Landing(way.progress.found.notes[-1]["lane"])
     else:
-        landing = _by_lane(session, shape, since, Way(sheet, progress, decoder))
+        landing = by_lane(session, shape, since, way)
     if not landing.refreshing:
-        progress.save(lambda: {"lane": landing.lane}, finished=True)
+        way.progress.save(lambda: {"lane": landing.lane}, finished=True)
     if landing.refreshing:
         # What the workspace was still writing may be missing: the next sync reads from the same place.
         state = dict(kept)
-    return ModelRead(model, shape, sheet.finish(), landing, state, session.surprises[shape.table].note())
+    return ModelRead(model, shape, way.sheet.finish(), landing, state, session.surprises[shape.table].note())
 
 
 def _is_unmoved(session: Session, model: Model, kept: dict[str, Any], span: Span) -> bool:
@@ -160,28 +169,36 @@ def _key(shape: Shape) -> str:
     return next(column.name for column in shape.columns if column.field == "_id")
 
 
-@dataclass(frozen=True)
-class Way:
-    """Where the rows of a model go, how far they have come, and how pages of them are read."""
-
-    sheet: Sheet
-    progress: Progress
-    decoder: Decoder
+def decoder_of(session: Session, shape: Shape) -> Decoder:
+    """Give what decodes and types the rows of a model."""
+    return Decoder(shape, session.run_id, session.pseudonym, session.surprises[shape.table])
 
 
-def _by_lane(session: Session, shape: Shape, since: datetime | None, way: Way) -> Landing:
+def sheet_of(session: Session, shape: Shape, key: Sequence[str] = ()) -> Sheet:
+    """Start a sheet of a model's rows, or of rows like them with another key."""
+    return session.spool.sheet(arrow_schema(shape.columns), key or [_key(shape)], decoder_of(session, shape).typed)
+
+
+def way_of(session: Session, shape: Shape, reading: str, part: Part = WHOLE) -> Way:
+    """Prepare the reading of a model's rows; ``reading`` is what it is called while it is not finished."""
+    sheet = sheet_of(session, shape)
+    return Way(sheet, session.progress(reading, {shape.table: sheet}), decoder_of(session, shape), part)
+
+
+def by_lane(session: Session, shape: Shape, since: datetime | None, way: Way) -> Landing:
     """Read by the best lane that this workspace can use, or by the one that was asked for."""
     pages = RecordPages(session.client, shape, way.decoder)
     # Pages that came before an earlier sync was cut off are gone on with.
     pinned = PAGES if way.progress.found.notes else session.options.lane
     if pinned in {None, EXPORT} and session.can_export and shape.stored:
         try:
-            return export_rows(session, shape, since, way.sheet)
+            return export_rows(session, shape, since, way.sheet, way.part)
         except (PermissionDenied, NotFound, RequestRefused, UnusableExport) as error:
             # Without the permission or without a warehouse no other model can be exported either.
             session.can_export = isinstance(error, UnusableExport) or not has_no_sql(error)
             log.warning("%s: no export (%s): reading otherwise", shape.table, _why(error))
-    if pinned in {None, CSV} and session.can_download and shape.stored:
+    # A csv has no parts: where a few rows are enough, pages have them sooner.
+    if pinned in {None, CSV} and session.can_download and shape.stored and way.part.enough is None:
         try:
             return download_rows(session, shape, way.sheet, pages)
         except (PermissionDenied, NotFound, RequestRefused, UnusableExport) as error:
@@ -189,7 +206,7 @@ def _by_lane(session: Session, shape: Shape, since: datetime | None, way: Way) -
             log.warning("%s: no csv (%s): reading pages instead", shape.table, _why(error))
     if not way.progress.found.notes:
         way.sheet.clear()
-    return page_rows(session, shape, way.sheet, pages, way.progress)
+    return page_rows(session, shape, way, pages)
 
 
 def _why(error: Exception) -> str:

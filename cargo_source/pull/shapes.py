@@ -65,6 +65,8 @@ class Shape:
     """Fields of columns that are known and do not land."""
     hides: Callable[[str], bool] = lambda _field: False
     """Says of a field that is not known whether nothing of it may be kept."""
+    ddl: str | None = None
+    """The warehouse's own CREATE TABLE, where it is told."""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -130,6 +132,7 @@ def shape_of(model: Row, dataset_slug: str, table: str, ddl: Row | None, fold: N
         dialect=dialect,
         description=str(model.get("description") or model.get("name") or model["slug"]),
         stored=ddl is None or bool(ddl.get("ddl")),
+        ddl=(ddl or {}).get("ddl"),
     )
 
 

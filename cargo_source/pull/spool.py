@@ -49,7 +49,7 @@ class Spool:
     """
 
     def __init__(self, home: Path | None = None) -> None:
-        self._home = home
+        self.home = home
         if home is not None:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=home))
@@ -59,7 +59,7 @@ class Spool:
     def left(self) -> list[Path]:
         """Give the folders of syncs that were cut off, the newest first; what is too old is removed."""
         found = []
-        for folder in self._home.glob(f"{_PREFIX}*") if self._home else ():
+        for folder in self.home.glob(f"{_PREFIX}*") if self.home else ():
             dead = folder.name.startswith(_LEFT) or not _is_alive(folder.name.removeprefix(_PREFIX).partition("-")[0])
             if dead and folder != self.folder:
                 if time.time() - folder.stat().st_mtime > KEPT_DAYS * 86400:
@@ -101,8 +101,8 @@ class Spool:
 
     def close(self, *, keep: bool = False) -> None:
         """Remove the folder and all that is in it; ``keep`` leaves it to the next sync."""
-        if keep and self._home is not None and self.folder.exists():
-            self.folder.rename(self._home / f"{_LEFT}{self.folder.name.removeprefix(_PREFIX)}")
+        if keep and self.home is not None and self.folder.exists():
+            self.folder.rename(self.home / f"{_LEFT}{self.folder.name.removeprefix(_PREFIX)}")
         else:
             # What others left goes with it: it belongs to the time before this sync.
             for folder in (self.folder, *self.left()):

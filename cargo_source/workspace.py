@@ -1,0 +1,186 @@
+"""The notebook's door: what a workspace holds, and its rows as Arrow, pandas, polars or DuckDB.
+
+>>> from cargo_source import Workspace
+>>> ws = Workspace()  # doctest: +SKIP
+>>> ws.read("companies", where="employees > 50").df()  # doctest: +SKIP
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from cargo_source.api import CargoClient
+from cargo_source.catalog import ENTITIES
+from cargo_source.errors import BadSettings
+from cargo_source.explore import FOLD
+from cargo_source.holdings import Change, Holding, ModelInfo, Segment
+from cargo_source.pull.options import Options
+from cargo_source.pull.picked import Picked, pick_model
+from cargo_source.pull.picking import Names, Pick, pick
+from cargo_source.pull.records import Model, choose, list_models, shape_model
+from cargo_source.pull.segment_rows import SegmentRead, change_shape, check_filter, pick_change, pick_segment
+from cargo_source.pull.session import Refused, Session
+from cargo_source.pull.shapes import Shape
+from cargo_source.pull.source import find_settings
+from cargo_source.rows import Rows, Source
+from cargo_source.settings import Secret
+
+
+class Workspace:
+    """A Cargo workspace, to look around in and to read from.
+
+    Settings that are not given come from the environment (``CARGO_API_TOKEN``, ``CARGO_API_URL``), then from dlt's
+    configuration (``[sources.cargo]``); raises BadSettings where there is no token. Nothing is asked of the workspace
+    until something of it is wanted. What is in it is asked for once: :meth:`refresh` has it asked for again.
+    """
+
+    def __init__(self, token: str | Secret | None = None, url: str | None = None) -> None:
+        hidden = Secret(token) if isinstance(token, str) else token
+        # A traceback may show the variables of this frame.
+        del token
+        self._settings = find_settings(hidden, url)
+        self._session: Session | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Workspace at {self._settings.url}{', closed' if self._closed else ''}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and remove the files of all rows that were read."""
+        self._closed = True
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def refresh(self) -> None:
+        """Forget which models, segments and changes there are. Rows that were read stay."""
+        self._session = None
+
+    # What there is -------------------------------------------------------------------------------------------------
+
+    @property
+    def models(self) -> Holding[ModelInfo]:
+        """The models, by any of their names: ``ws.models["companies"].columns``."""
+        with self._asking() as session:
+            models = list_models(session, FOLD)
+        found = [ModelInfo(model) for model in sorted(models, key=lambda model: (model.dataset, model.slug))]
+        return Holding("models", found, ModelInfo.HEADERS, lambda name: ModelInfo(choose(models, [name])[0]))
+
+    def model(self, name: str) -> ModelInfo:
+        """Give the model with a slug, ``dataset.slug``, uuid or table.
+
+        Raises BadSettings for a name that fits none, with a suggestion, or several, which it tells.
+        """
+        return self.models[name]
+
+    @property
+    def segments(self) -> Holding[Segment]:
+        """The segments, by name, slug or uuid."""
+        with self._asking() as session:
+            models = {model.uuid: model for model in list_models(session, FOLD)}
+            rows = session.once("segments listed", partial(self._listed, session, "segments"))
+        found = [Segment(row, models[row["modelUuid"]]) for row in rows if row["modelUuid"] in models]
+        return Holding("segments", found, Segment.HEADERS)
+
+    def segment(self, name: str) -> Segment:
+        """Give the segment with a name, slug or uuid. Raises BadSettings as :meth:`model` does."""
+        return self.segments[name]
+
+    def changes(self, segment: "str | Segment") -> Holding[Change]:
+        """Give the changes of a segment, the newest first: each is what an evaluation of it found."""
+        chosen = self.segment(segment) if isinstance(segment, str) else segment
+        with self._asking() as session:
+            rows = self._listed(session, "changes", {"uuid": chosen.uuid})
+        newest = sorted(rows, key=lambda row: str(row["createdAt"]), reverse=True)
+        return Holding("changes", [Change(row, chosen) for row in newest], Change.HEADERS)
+
+    @staticmethod
+    def _listed(session: Session, table: str, parent: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        entity = ENTITIES[table]
+        return [row for page in session.listing(entity, entity.listed_by, {}, parent) for row in page]
+
+    # Rows ----------------------------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        what: "str | ModelInfo | Segment | Change",
+        columns: str | Sequence[str] | None = None,
+        where: str | None = None,
+        limit: int | None = None,
+    ) -> Rows:
+        """Give the rows of a model, those in a segment, or those of a change.
+
+        A text names a model. ``columns`` are names of the destination, slugs or labels. ``where`` is one SQL condition
+        over them, in DuckDB's words: ``"employees > 50 and country = 'FR'"``. ``limit`` is the most rows, the first by
+        record id. No row is asked for until a result is; a name that does not exist is refused at once, with a
+        suggestion (BadSettings).
+        """
+        target = self.model(what) if isinstance(what, str) else what
+        label = target.label
+        source = partial(self._source, target)
+        rows = Rows(label, source, lambda names: pick(names, columns, where, limit))
+        return rows if columns is None and where is None and limit is None else rows.check()
+
+    def _source(self, target: ModelInfo | Segment | Change) -> Source:
+        model = target.model
+        with self._asking() as session:
+            shape = session.once(("shape", model.uuid), lambda: shape_model(session, model, FOLD))
+            read: Callable[[Pick], Picked]
+            if isinstance(target, Segment):
+                segment = SegmentRead(target.label, target.row, shape)
+                check_filter(segment, [each.row for each in list_models(session, FOLD)])
+                read = partial(pick_segment, session, segment)
+            elif isinstance(target, Change):
+                shape = change_shape(shape)
+                read = partial(pick_change, session, target.uuid, shape)
+            else:
+                read = partial(pick_model, session, shape)
+        names = Names(target.label, shape.columns, _called(model, shape))
+        return Source(target.label, session, names, partial(self._read, session, read))
+
+    def _read(self, session: Session, read: Callable[[Pick], Picked], wanted: Pick) -> Picked:
+        with self._asking(session):
+            return read(wanted)
+
+    @contextmanager
+    def _asking(self, session: Session | None = None) -> Iterator[Session]:
+        """Give the session, and have a refusal told as what it is."""
+        if self._closed:
+            raise BadSettings("this workspace is closed: make another Workspace()")
+        if session is None:
+            session = self._session = self._session or _session(self._settings)
+        try:
+            yield session
+        except Refused as refused:
+            raise refused.error from None
+
+
+def _session(settings: Any) -> Session:
+    return Session(CargoClient(settings), Options(in_flight=settings.in_flight), "workspace", {}, None)
+
+
+def _called(model: Model, shape: Shape) -> dict[str, str]:
+    """Map bare slugs and labels of a model's columns to their fields; those that two share to none."""
+    declared = ModelInfo(model).columns
+    found: dict[str, set[str]] = {}
+    fields = shape.fields
+    for column in declared:
+        field = column.slug if column.kind == "original" else _added(column.slug, column.kind, fields)
+        for name in (column.slug, FOLD(column.slug), column.label):
+            found.setdefault(name, set()).add(field)
+    return {name: next(iter(fields)) for name, fields in found.items() if len(fields) == 1}
+
+
+def _added(slug: str, kind: str, fields: frozenset[str]) -> str:
+    likely = f"{kind}__{slug}"
+    return likely if likely in fields else next((f for f in sorted(fields) if f.endswith(f"__{slug}")), likely)
