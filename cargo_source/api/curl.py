@@ -28,7 +28,7 @@ _STOP = -1
 _SEND: int = pycurl.PREREQFUNC_OK
 _DO_NOT_SEND: int = pycurl.PREREQFUNC_ABORT
 _CHUNK = 256 * 1024
-_CERTIFICATE = "SSL certificate problem: "
+_CERTIFICATE = re.compile(r"(?:verify result|certificate problem): ([\w ,-]*\w)")
 _NOT_TLS = re.compile("wrong version number|record layer failure|http request|unknown protocol|packet length too long")
 
 _HEADER_LINES = ("expect:", "content-type:")
@@ -212,7 +212,7 @@ class _Transfer:
         if self._silent:
             return Failure(Lost.SILENT)
         if lost is Lost.UNTRUSTED:
-            return Failure(lost, text.partition(_CERTIFICATE)[2] or "it is for another host, or ours cannot be read")
+            return Failure(lost, _distrust(code, text))
         if code == pycurl.E_SSL_CONNECT_ERROR and _NOT_TLS.search(text):
             return Failure(Lost.NO_TLS)
         if lost is Lost.CUT and not self._sent:
@@ -221,6 +221,13 @@ class _Transfer:
         number = handle.getinfo(pycurl.OS_ERRNO)
         told = os.strerror(number) if number in errno.errorcode and number != errno.EINPROGRESS else ""
         return Failure(lost, told or _NAMES.get(code, f"curl {code}") if lost is not Lost.UNKNOWN_HOST else "")
+
+
+def _distrust(code: int, text: str) -> str:
+    if code == pycurl.E_SSL_CACERT_BADFILE:
+        return "the certificates of this machine cannot be read; is SSL_CERT_FILE right?"
+    found = _CERTIFICATE.search(text)
+    return found[1] if found else "it is for another host"
 
 
 def _status_and_headers(lines: list[bytes]) -> tuple[int, dict[str, str]]:

@@ -1,8 +1,11 @@
 """The line over libcurl: what httpx would do too, and what is its own."""
 
 import os
+import shutil
 import signal
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from importlib.util import find_spec
@@ -10,10 +13,11 @@ from importlib.util import find_spec
 import pytest
 
 from cargo_source.api import CargoClient
+from cargo_source.api import wire as wire_module
 from cargo_source.api.line import HttpxLine
 from cargo_source.errors import BadSettings, NetworkFailed
 from tests.api.conftest import FAST, TOKEN
-from tests.api.fake_api import Out, script
+from tests.api.fake_api import FakeApi, Out, script
 from tests.api.test_api_secrecy import shown
 
 needs_curl = pytest.mark.skipif(find_spec("pycurl") is None, reason="pycurl is not installed")
@@ -122,6 +126,44 @@ def test_a_host_without_tls_is_told(serve, connect):
     with pytest.raises(NetworkFailed, match="it does not speak TLS") as caught:
         connect(fake.url.replace("http:", "https:")).get("x")
     assert caught.value.attempts == 1
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """A server on this machine with a certificate of its own, and where the certificate is."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    fake = FakeApi(script(Out(json={})))
+    fake._server.socket = context.wrap_socket(fake._server.socket, server_side=True)
+    fake._server.handle_error = lambda *_args: None
+    yield fake.url.replace("http://127.0.0.1", "https://localhost"), certificate
+    fake.close()
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("trust", "host", "told"),
+    [(True, "localhost", ""), (False, "localhost", "self-signed certificate"), (True, "127.0.0.1", "not trusted")],
+)
+def test_certificates_are_trusted_as_the_environment_says(settings, tls, monkeypatch, line, trust, host, told):
+    """SSL_CERT_FILE names who is trusted; a stranger and a certificate of another host are not."""
+    url, certificate = tls
+    wire_module.trusted.cache_clear()
+    if trust:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with CargoClient(settings(url.replace("localhost", host), transport=line)) as client:
+        if told:
+            with pytest.raises(NetworkFailed, match=told) as caught:
+                client.get("x")
+            assert caught.value.attempts == 1
+        else:
+            assert client.get("x").status == 200
+    wire_module.trusted.cache_clear()
 
 
 @BOTH
