@@ -1,13 +1,14 @@
 """Where the token, the address and the client's limits come from: arguments, the environment, then a fallback.
 
-| setting      | environment           | fallback name  | default                                  |
-|--------------|-----------------------|----------------|------------------------------------------|
-| token        | CARGO_API_TOKEN       | api_token      | none                                     |
-| its file     | CARGO_API_TOKEN_FILE  | api_token_file | none                                     |
-| url          | CARGO_API_URL         | api_url        | https://api.getcargo.io                  |
-| in_flight    | CARGO_IN_FLIGHT       | in_flight      | 4 requests at a time                     |
-| wait_budget  | CARGO_WAIT_BUDGET     | wait_budget    | 300 s of waiting between one's attempts  |
-| pii_key      | CARGO_PII_KEY         | pii_key        | pseudonyms are salted with the workspace |
+| setting      | environment           | fallback name  | default                                    |
+|--------------|-----------------------|----------------|--------------------------------------------|
+| token        | CARGO_API_TOKEN       | api_token      | none                                       |
+| its file     | CARGO_API_TOKEN_FILE  | api_token_file | none                                       |
+| url          | CARGO_API_URL         | api_url        | https://api.getcargo.io                    |
+| in_flight    | CARGO_IN_FLIGHT       | in_flight      | 4 requests at a time                       |
+| wait_budget  | CARGO_WAIT_BUDGET     | wait_budget    | 300 s of waiting between one's attempts    |
+| transport    | CARGO_TRANSPORT       | transport      | auto: fast where it is installed, or httpx |
+| pii_key      | CARGO_PII_KEY         | pii_key        | pseudonyms are salted with the workspace   |
 """
 
 import hmac
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, Literal, Never, get_args
 from urllib.parse import urlsplit
 
 from cargo_source.errors import BadSettings
@@ -25,6 +26,7 @@ DEFAULT_URL = "https://api.getcargo.io"
 MOST_IN_FLIGHT = 64
 _MAX_TOKEN_FILE = 64 * 1024
 
+Transport = Literal["auto", "httpx", "fast"]
 Fallback = Callable[[str], str | None]
 
 
@@ -68,6 +70,7 @@ class Settings:
     ``url`` is the root of the API, without ``/v1``. ``in_flight`` is the most requests at a time; ``wait_budget`` the
     seconds that one request may wait between its attempts before it gives up. Timeouts are in seconds; exports answer
     when their file is ready, hence the long ``read_timeout``. ``pii_key`` salts the pseudonyms of personal values.
+    ``transport`` carries the requests of threads: httpx, or libcurl (``fast``); tasks always use httpx.
     """
 
     token: Secret
@@ -77,6 +80,7 @@ class Settings:
     read_timeout: float = 360.0
     connect_timeout: float = 10.0
     pii_key: Secret | None = None
+    transport: Transport = "auto"
 
 
 def resolve(
@@ -100,6 +104,7 @@ def resolve(
         in_flight=_in_flight(places.find("in_flight")),
         wait_budget=_wait_budget(places.find("wait_budget")),
         pii_key=places.secret("pii_key"),
+        transport=_transport(places.find("transport")),
     )
 
 
@@ -218,3 +223,13 @@ def _wait_budget(text: str | None) -> float:
     if not 0 <= seconds < float("inf"):
         raise BadSettings("CARGO_WAIT_BUDGET has to be a number of seconds, 0 or more")
     return seconds
+
+
+def _transport(text: str | None) -> Transport:
+    for known in get_args(Transport):
+        if text == known:
+            found: Transport = known
+            return found
+    if text is None:
+        return Settings.transport
+    raise BadSettings(f"CARGO_TRANSPORT has to be one of {', '.join(get_args(Transport))}")

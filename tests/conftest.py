@@ -7,6 +7,7 @@ for name in (
     "CARGO_API_TOKEN_FILE",
     "CARGO_API_URL",
     "CARGO_IN_FLIGHT",
+    "CARGO_TRANSPORT",
     "CARGO_WAIT_BUDGET",
 ):
     os.environ.pop(name, None)

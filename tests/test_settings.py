@@ -128,9 +128,10 @@ def test_an_address_that_would_leak_or_fail_is_refused(url, told):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("CARGO_IN_FLIGHT", value) for value in ("0", "65", "-1", "many", "1.5", "²")]
-    + [("CARGO_WAIT_BUDGET", value) for value in ("-1", "inf", "nan", "long")],
+    + [("CARGO_WAIT_BUDGET", value) for value in ("-1", "inf", "nan", "long")]
+    + [("CARGO_TRANSPORT", value) for value in ("curl", "FAST", " ")],
 )
-def test_numbers_that_make_no_sense_are_refused(name, value):
+def test_values_that_make_no_sense_are_refused(name, value):
     """The error names the setting."""
     with pytest.raises(BadSettings, match=name):
         resolve("t", environ={name: value})
@@ -140,6 +141,12 @@ def test_numbers_come_from_the_environment():
     """Requests in flight and the wait budget can be set."""
     found = resolve("t", environ={"CARGO_IN_FLIGHT": "16", "CARGO_WAIT_BUDGET": "0"})
     assert (found.in_flight, found.wait_budget) == (16, 0.0)
+
+
+@pytest.mark.parametrize("name", ["auto", "httpx", "fast"])
+def test_the_transport_comes_from_the_environment(name):
+    """What carries the requests can be set."""
+    assert resolve("t", environ={"CARGO_TRANSPORT": name}).transport == name
 
 
 def test_a_secret_does_not_show_itself():

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
-from functools import cached_property
-from typing import Any, Never
+from functools import cached_property, lru_cache
+from typing import Any, Never, TypeVar
 
 import msgspec
 
 from cargo_source.errors import UnexpectedShape
 
+T = TypeVar("T")
+
 _HTML = re.compile(rb"\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_PLACE = re.compile(r" - at `(\$[\w.\[\]]*)`$")
 _PRINTABLE_ID = re.compile(r"[\w.:=/+-]{1,100}")
 _REQUEST_ID_HEADERS = ("x-request-id", "x-amzn-requestid", "x-amz-request-id", "cf-ray")
 
@@ -96,6 +99,18 @@ class Reply:
             problem = "the answer is not JSON" if self.content else "the answer is empty"
         return self._unexpected(problem)
 
+    def decode(self, decoder: msgspec.json.Decoder[T]) -> T:
+        """Give the body as the caller's decoder reads it. Raises UnexpectedShape, naming the place that differs."""
+        try:
+            return decoder.decode(self.content)
+        except msgspec.ValidationError as error:
+            # The rest of its text may quote a value.
+            place = _PLACE.search(str(error))
+            problem = f"the answer has another shape than expected{f' at {place[1]}' if place else ''}"
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            problem = "the answer is not JSON" if self.content else "the answer is empty"
+        return self._unexpected(problem)
+
     def take(self, key: str) -> Any:
         """Give what the answer holds under ``key``. Raises UnexpectedShape, naming the keys that are there."""
         body = self.json()
@@ -112,6 +127,7 @@ class Reply:
         )
 
 
+@lru_cache(maxsize=64)
 def http_date(text: str | None) -> datetime | None:
     """Read an HTTP date as an aware time in UTC; None for what is none."""
     try:

@@ -53,8 +53,12 @@ class Bearer(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Give the request with its Authorization header."""
-        request.headers["authorization"] = f"Bearer {self._token.reveal()}"
+        request.headers.update(self.header())
         yield request
+
+    def header(self) -> dict[str, str]:
+        """Give the Authorization header, to be kept in no variable."""
+        return {"authorization": f"Bearer {self._token.reveal()}"}
 
 
 def read_of(root: str, path: str, params: Mapping[str, Any] | None) -> Ask:

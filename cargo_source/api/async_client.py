@@ -15,7 +15,7 @@ from cargo_source.api.links import Download, Fetch
 from cargo_source.api.pacer import Sleep, Turn
 from cargo_source.api.quiet import unlogged
 from cargo_source.api.surface import StandIns, Surface
-from cargo_source.api.wire import NO_ANSWER, client_options, failure_of, request_options, sink_for, without_frames
+from cargo_source.api.wire import NO_ANSWER, client_options, failure_of, request_options, sink_of, without_frames
 from cargo_source.settings import Settings
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class AsyncCargoClient(Surface[Awaitable[Reply], Awaitable[Download]]):
             with unlogged():
                 async with self._http.stream(**request_options(step, self._auth)) as response:
                     chunks = response.aiter_raw() if isinstance(step, Fetch) else response.aiter_bytes()
-                    with sink_for(step, response) as sink:
+                    with sink_of(step, response) as sink:
                         async for chunk in chunks:
                             sink.take(chunk)
                             if sink.full:

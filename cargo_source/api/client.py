@@ -8,14 +8,14 @@ from typing import Self, TypeVar, Unpack
 
 import httpx
 
-from cargo_source.api.answers import Failure, Reply
+from cargo_source.api.answers import Reply
 from cargo_source.api.asking import Ask
 from cargo_source.api.exchange import Outcome, Steps
+from cargo_source.api.line import line_for
 from cargo_source.api.links import Download, Fetch
 from cargo_source.api.pacer import Sleep, Turn
-from cargo_source.api.quiet import unlogged
 from cargo_source.api.surface import StandIns, Surface
-from cargo_source.api.wire import NO_ANSWER, client_options, failure_of, request_options, sink_for, without_frames
+from cargo_source.api.wire import without_frames
 from cargo_source.settings import Settings
 
 T = TypeVar("T")
@@ -38,11 +38,11 @@ class CargoClient(Surface[Reply, Download]):
     ) -> None:
         super().__init__(settings, **means)
         self._sleep = sleep
-        self._http = httpx.Client(**client_options(settings), transport=transport)
+        self._line = line_for(settings, self._auth, transport)
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._line.close()
 
     def __enter__(self) -> Self:
         return self
@@ -80,16 +80,6 @@ class CargoClient(Surface[Reply, Download]):
 
     def _send(self, step: Ask | Fetch) -> Outcome:
         try:
-            with unlogged(), self._http.stream(**request_options(step, self._auth)) as response:
-                chunks = response.iter_raw() if isinstance(step, Fetch) else response.iter_bytes()
-                with sink_for(step, response) as sink:
-                    for chunk in chunks:
-                        sink.take(chunk)
-                        if sink.full:
-                            break
-                    return sink.finish()
-        except NO_ANSWER as error:
-            failure: Failure = failure_of(error)
+            return self._line.send(step)
         except BaseException as error:  # noqa: BLE001 - it is raised again, without what its frames hold
             raise without_frames(error) from None
-        return failure

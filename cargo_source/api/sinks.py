@@ -1,12 +1,14 @@
 """Where the bytes of an answer go: into memory, or into a file."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from cargo_source.api.answers import Answer, Failure, Lost
+from cargo_source.api.asking import Ask
 from cargo_source.api.links import Download, Fetch, kind_of
 
 _PARQUET_END = b"PAR1"
@@ -101,3 +103,10 @@ class FileSink:
         self._file.close()
         self._part.replace(self.fetch.to)
         return Download(self.fetch.to, self._written, kind)
+
+
+def sink_for(step: Ask | Fetch, status: int, headers: Mapping[str, str]) -> BodySink | FileSink:
+    """Say where the body of an answer goes. Nobody reads what a file store answers when it gives no file."""
+    if isinstance(step, Fetch) and 200 <= status < 300:
+        return FileSink(step)
+    return BodySink(Answer(status, headers, b""), wanted=isinstance(step, Ask))

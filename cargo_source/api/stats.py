@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 Count = Literal["requests", "retries", "rate_limited", "downloads", "bytes"]
@@ -85,6 +86,7 @@ def _copy(tally: Tally) -> Counts:
     return replace(Counts(), **{name: getattr(tally, name) for name in Counts.__dataclass_fields__})
 
 
+@lru_cache(maxsize=1024)
 def group_of(path: str) -> str:
     """Give the group that a path belongs to: the path with its ids as ``{id}``."""
     return "/".join("{id}" if _OPAQUE.fullmatch(part) else part for part in path.strip("/").split("/"))

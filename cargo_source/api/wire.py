@@ -11,17 +11,17 @@ from typing import Any
 
 import httpx
 
-from cargo_source.api.answers import Answer, Failure, Lost
+from cargo_source.api.answers import Failure, Lost
 from cargo_source.api.asking import USER_AGENT, Ask, Bearer
 from cargo_source.api.links import Fetch
-from cargo_source.api.sinks import BodySink, FileSink
+from cargo_source.api.sinks import BodySink, FileSink, sink_for
 from cargo_source.settings import Settings
 
 IDLE_SECONDS = 4.0
 """Servers close idle connections after 5 s and more; one that is closed first is not written into by mistake."""
 NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
-_LINK_HEADERS = {"accept": "*/*", "accept-encoding": "identity"}
+LINK_HEADERS = {"accept": "*/*", "accept-encoding": "identity"}
 
 
 @cache
@@ -56,7 +56,7 @@ def request_options(step: Ask | Fetch, auth: Bearer) -> dict[str, Any]:
             "headers": step.headers,
             "auth": auth,
         }
-    return {"method": "GET", "url": step.link.reveal(), "headers": _LINK_HEADERS, "auth": None}
+    return {"method": "GET", "url": step.link.reveal(), "headers": LINK_HEADERS, "auth": None}
 
 
 def failure_of(error: Exception) -> Failure:
@@ -104,12 +104,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def sink_for(step: Ask | Fetch, response: httpx.Response) -> BodySink | FileSink:
-    """Say where the body of a response goes. Nobody reads what a file store answers when it gives no file."""
-    if isinstance(step, Fetch) and response.is_success:
-        return FileSink(step)
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return BodySink(Answer(response.status_code, headers, b""), wanted=isinstance(step, Ask))
+def sink_of(step: Ask | Fetch, response: httpx.Response) -> BodySink | FileSink:
+    """Say where the body of a response goes."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return sink_for(step, response.status_code, headers)
 
 
 def without_frames(error: BaseException) -> BaseException:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from cargo_source.api import Reply
 from cargo_source.catalog.columns import Column, Type
+from cargo_source.errors import UnexpectedShape
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.surprises import Surprises
@@ -67,8 +68,8 @@ class Decoder:
         """Give the rows of a page, structs or dicts, and whether the workspace was still writing."""
         if self._misfits < MISFITS:
             try:
-                page = self._decoder.decode(reply.content)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+                page = reply.decode(self._decoder)
+            except UnexpectedShape:
                 self._misfits += 1
             else:
                 if all(map(self.id_of, page.records)):

@@ -1,6 +1,7 @@
 import asyncio
 import contextvars
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -57,15 +58,18 @@ class Door:
         return self._runner.run(result, context=contextvars.copy_context())
 
 
-@pytest.fixture(params=["sync", "async"])
+FAST = pytest.param("fast", marks=pytest.mark.skipif(find_spec("pycurl") is None, reason="pycurl is not installed"))
+
+
+@pytest.fixture(params=["httpx", FAST, "async"])
 def connect(request, settings, time) -> Iterator[Callable[..., Door]]:
-    """Make clients of both kinds, by the test's own clock, and with a backoff that is always as long as it may be."""
+    """Make clients of all kinds, by the test's own clock, and with a backoff that is always as long as it may be."""
     doors: list[Door] = []
     runner = asyncio.Runner() if request.param == "async" else None
 
     def make(fake: FakeApi | str, **changes: Any) -> Door:
         stand_ins = {"clock": time.clock, "random": lambda: 1.0}
-        made = settings(fake, **changes)
+        made = settings(fake, transport="auto" if runner else request.param, **changes)
         if runner is None:
             doors.append(Door(CargoClient(made, sleep=time.sleep, **stand_ins), None))
         else:

@@ -11,6 +11,7 @@ from contextvars import copy_context
 import pytest
 
 from cargo_source.api import AsyncCargoClient, CargoClient, Pacer
+from cargo_source.api.bucket import rate_of, room_of
 from cargo_source.api.pace import Pace, Permit
 from cargo_source.api.pacer import Sleep, TooLong, Turn, pacer_for
 from cargo_source.settings import Secret, Settings
@@ -268,6 +269,37 @@ def test_the_pace_finds_the_limit(rate, burst):
     got, refused = limited(rate, burst)
     assert 0.7 * rate < got < 1.15 * rate
     assert refused <= 600 * 0.03
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(10, 10), (10, 1), (50, 50)])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_hidden_limit_is_used_and_hardly_ever_hit(rate, burst, seed):
+    """After a minute, at least 95 % of what a token bucket allows gets through, and at most 1 % is refused."""
+    simulation = Simulation(None, rate * 240, latency=0.002, seed=seed)
+    bucket = Bucket(rate, burst, simulation.time.clock)
+    late: list[bool] = []
+
+    def allowed() -> bool:
+        taken = bucket.take()
+        if simulation.time.now > 1060:
+            late.append(taken)
+        return taken
+
+    simulation.allowed = allowed
+    seconds = simulation.run() - 60
+    assert sum(late) >= 0.95 * rate * seconds
+    assert late.count(False) <= 0.01 * len(late)
+
+
+def test_a_refusal_is_explained_by_the_bucket_that_let_the_others_in():
+    """With room for bursts it is the average that counts; without, the rate at which it was refused."""
+    steady = [n / 10 for n in range(1, 101)]
+    assert rate_of(steady, 0.0, 10.09, 1) == pytest.approx(10, rel=0.15)
+    climbing = [10 * (1 - (1 - n / 80) ** 2) for n in range(1, 80)]
+    assert rate_of([10 - start for start in reversed(climbing)], 0.0, 10.0, 1000) == pytest.approx(8, rel=0.02)
+    burst_then_steady = [1.0] * 5 + [1.0 + n / 10 for n in range(1, 50)]
+    assert room_of(burst_then_steady, 10.0) == pytest.approx(5)
+    assert room_of(steady, 10.0) == pytest.approx(1)
 
 
 def test_refusals_at_random_do_not_stop_the_work():

@@ -2,7 +2,9 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Literal
 
+import msgspec
 import pytest
 
 from cargo_source import __version__
@@ -133,6 +135,40 @@ def test_connections_are_reused(serve, connect):
     for _ in range(5):
         client.get("x")
     assert len(ports) == 1
+
+
+def test_a_decoder_of_the_callers_reads_the_body(serve, connect):
+    """Raw bytes are read once, as what the caller wants, with integers and nested values as they are."""
+
+    class Page(msgspec.Struct):
+        rows: list[msgspec.Raw]
+
+    reply = connect(serve(script(Out(body=b'{"rows": [{"a": 9007199254740993}], "count": 1}')))).get("x")
+    assert [bytes(row) for row in reply.decode(msgspec.json.Decoder(Page)).rows] == [b'{"a": 9007199254740993}']
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"rows": [{"kind": "canary"}]}', r"another shape than expected at \$.rows\[0\].kind"),
+        (b'{"canary": 1}', "another shape than expected"),
+        (b"", "the answer is empty"),
+    ],
+)
+def test_a_body_that_a_decoder_cannot_read_is_told_without_values(serve, connect, body, told):
+    """The error names the place and the path, and quotes nothing."""
+
+    class Row(msgspec.Struct):
+        kind: Literal["company"]
+
+    class Page(msgspec.Struct):
+        rows: list[Row]
+
+    reply = connect(serve(script(Out(body=body)))).post("x")
+    with pytest.raises(UnexpectedShape, match=told) as caught:
+        reply.decode(msgspec.json.Decoder(Page))
+    assert "canary" not in str(caught.value)
+    assert caught.value.path == "x"
 
 
 def test_cookies_are_not_kept(serve, connect):

@@ -205,7 +205,7 @@ def test_a_wait_longer_than_the_budget_is_not_begun(serve, connect, time):
 
 def test_a_silent_server_is_asked_once_more(serve, connect):
     """A read timeout is long, so that it is not waited for many times."""
-    fake = serve(script(Out(json={}, wait=0.4)))
+    fake = serve(script(Out(json={}, wait=2.5)))
     with pytest.raises(NetworkFailed, match="no answer within the timeout") as caught:
         connect(fake, read_timeout=0.1).get("x")
     assert caught.value.attempts == 2
@@ -213,7 +213,7 @@ def test_a_silent_server_is_asked_once_more(serve, connect):
 
 def test_a_write_without_an_answer_is_not_repeated(serve, connect):
     """An export that timed out may still be running."""
-    fake = serve(script(Out(json={}, wait=0.4)))
+    fake = serve(script(Out(json={}, wait=2.5)))
     with pytest.raises(NetworkFailed, match="may have done it already"):
         connect(fake, read_timeout=0.1).post("storage/query/download", {"query": "SELECT 1"})
     assert len(fake.seen) == 1
