@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from cargo_source.catalog import ENTITIES, POINTERS
-from cargo_source.catalog.entity import Entity, Unfolded
+from cargo_source.catalog.entity import Entity, Gated, Snapshot, Unfolded, Window
 from cargo_source.pull.pages import Row
 from cargo_source.pull.session import Read, Session
-from cargo_source.pull.times import Span
+from cargo_source.pull.times import Span, time_at
 
 
 class Landing:
@@ -23,12 +23,15 @@ class Landing:
         pointers = POINTERS.get(entity.table, ()) if span.start is not None else ()
         self._values: dict[str, set[Any]] = {field: set() for field in pointers}
         self._follows_itself = entity.follow is not None and entity.key_fields == (entity.follow.by,)
+        self._cut = _cut_by(entity) if span.bounded else ""
+        self._span = span
         self.covered: set[Any] = set()
         """Values of the field by which open rows are followed whose rows have all been read."""
 
     def take(self, pages: Iterable[list[Row]]) -> None:
         """Take pages of rows."""
-        for page in pages:
+        for found in pages:
+            page = [row for row in found if self._span.holds(time_at(row, self._cut))] if self._cut else found
             self._sheet.add(page)
             for child, sheet in self._children:
                 sheet.add([inside for row in page for inside in unfolded(row, child)])
@@ -52,6 +55,16 @@ class Landing:
         return Read(
             {self._entity.table: self._sheet.finish(), **sheets}, list(self._kept.values()), self._values, listed
         )
+
+
+def _cut_by(entity: Entity) -> str:
+    """Give the time by which rows belong to a window that was given from outside; nothing where their parents tell."""
+    match entity.reading:
+        case Window(cursor=cursor):
+            return cursor
+        case Gated(parent=parent, cursor=cursor) if isinstance(ENTITIES[parent].reading, Snapshot):
+            return cursor
+    return ""
 
 
 def children_of(table: str) -> list[Entity]:

@@ -45,15 +45,18 @@ class Landing:
     refreshing: bool = False
 
 
-def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
+def export_rows(
+    session: Session, shape: Shape, since: datetime | None, sheet: Sheet, until: datetime | None = None
+) -> Landing:
     """Have the workspace export the table as parquet and bring the files into the sheet's schema.
 
-    See ``POST storage/query/download``. ``since`` limits the export to rows written since then. The rows that came are
-    held against a count of their own: an export that lacks a file would look like a smaller table. Raises
-    IncompleteRead where they stay fewer, or more, than there are.
+    See ``POST storage/query/download``. ``since`` limits the export to rows written since then; with ``until``, to
+    those written before that as well, and those that do not say when. The rows that came are held against a count of
+    their own: an export that lacks a file would look like a smaller table. Raises IncompleteRead where they stay
+    fewer, or more, than there are.
     """
-    body = {"query": f"SELECT * {_source(shape, since)}", "format": "parquet"}
-    before = count_rows(session, shape, since)
+    body = {"query": f"SELECT * {_source(shape, since, until)}", "format": "parquet"}
+    before = count_rows(session, shape, since, until)
     got = 0
     for attempt in range(1, EXPORTS + 1):
         # An export only reads, so asking again after a failure does no harm.
@@ -68,7 +71,7 @@ def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: S
         if landing.refreshing or before is None or got == before:
             return landing
         # Rows may have come or gone meanwhile.
-        after = count_rows(session, shape, since)
+        after = count_rows(session, shape, since, until)
         if after is None or min(before, after) <= got <= max(before, after):
             return landing
         before = after
@@ -92,13 +95,15 @@ def _bring(session: Session, link: str, shape: Shape, sheet: Sheet) -> int:
         raw.unlink(missing_ok=True)
 
 
-def count_rows(session: Session, shape: Shape, since: datetime | None = None) -> int | None:
+def count_rows(
+    session: Session, shape: Shape, since: datetime | None = None, until: datetime | None = None
+) -> int | None:
     """Count the rows of a model by SQL; None where the workspace cannot."""
     if not shape.stored:
         return 0
     if not session.can_export:
         return None
-    query = f"SELECT count(*) AS n {_source(shape, since)}"
+    query = f"SELECT count(*) AS n {_source(shape, since, until)}"
     try:
         rows = session.client.post("storage/query", {"query": query}, repeatable=True).take("rows")
     except (PermissionDenied, NotFound, RequestRefused, ServerFailed) as error:
@@ -113,16 +118,24 @@ def has_no_sql(error: CargoError) -> bool:
     return isinstance(error, PermissionDenied) or error.reason == "clientNotFound"
 
 
-def _source(shape: Shape, since: datetime | None) -> str:
+def _source(shape: Shape, since: datetime | None, until: datetime | None = None) -> str:
     """Write FROM and WHERE of an export: plain ANSI, so that any warehouse takes it."""
     if since is None:
         return f"FROM {shape.reference}"
     emitted = next(column for column in shape.columns if column.field == "_emitted_at")
-    moment = format_time(since)
-    if emitted.type != "text":
-        moment = moment.replace("T", " ").replace("Z", "+00:00")
-    kind = "" if emitted.type == "text" else "TIMESTAMP "
-    return f"FROM {shape.reference} WHERE _emitted_at >= {kind}'{moment}'"
+    low = f"_emitted_at >= {_moment(since, emitted.type)}"
+    if until is None:
+        return f"FROM {shape.reference} WHERE {low}"
+    # Rows that do not say when they were written belong to every window.
+    within = f"({low} AND _emitted_at < {_moment(until, emitted.type)}) OR _emitted_at IS NULL"
+    return f"FROM {shape.reference} WHERE {within}"
+
+
+def _moment(moment: datetime, kind: str) -> str:
+    text = format_time(moment)
+    if kind == "text":
+        return f"'{text}'"
+    return "TIMESTAMP '" + text.replace("T", " ").replace("Z", "+00:00") + "'"
 
 
 def answer_links(answer: Row) -> list[str]:

@@ -11,8 +11,9 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import SWEEP_HOURS
 from cargo_source.errors import BadSettings, CargoError, NotFound, PermissionDenied, RequestRefused, suggest
 from cargo_source.pull.conform import UnusableExport
+from cargo_source.pull.cut import cut
 from cargo_source.pull.digest import digest_of
-from cargo_source.pull.lanes import Landing, export_rows, has_no_sql, page_rows
+from cargo_source.pull.lanes import EXPORT, Landing, export_rows, has_no_sql, page_rows
 from cargo_source.pull.pages import Row
 from cargo_source.pull.reading import read_entity
 from cargo_source.pull.session import Session
@@ -112,6 +113,8 @@ def shape_model(session: Session, model: Model, fold: Normalise) -> Shape:
 
 def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Normalise) -> ModelRead:
     """Read the rows of one model that moved since ``kept``, the state of its last sync."""
+    if session.windowed:
+        return window_rows(session, model, fold)
     now = format_time(session.now)
     definition = definition_of(session, model)
     same = kept.get("definition") == definition
@@ -129,6 +132,28 @@ def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Norma
         # What the workspace was still writing may be missing: the next sync reads from the same place.
         state = dict(kept)
     return ModelRead(model, shape, sheet.finish(), landing, state, session.surprises[shape.table].note())
+
+
+def window_rows(session: Session, model: Model, fold: Normalise) -> ModelRead:
+    """Read the rows of one model that were written in a window from outside; what is kept stays as it is.
+
+    A table that does not say when its rows were written is read whole, with the first window of several.
+    """
+    span = session.span(RECORDS)
+    emitted = time_at(model.row, "lastEmittedAt")
+    if emitted is not None and not span.reached_by(emitted + session.options.lookback):
+        return ModelRead(model, None, None, None, {})
+    shape = shape_model(session, model, fold)
+    if not shape.has_emitted_at and not (session.options.window and session.options.window.lists):
+        return ModelRead(model, None, None, None, {})
+    sheet = session.spool.sheet(arrow_schema(shape.columns), [_key(shape)], lambda rows: _typed(session, shape, rows))
+    timed = shape.has_emitted_at
+    landing = _by_lane(session, shape, span.start if timed else None, sheet, span.end if timed else None)
+    spooled = cut(sheet.finish(), shape, span) if timed and landing.lane != EXPORT else sheet.finish()
+    notes = [session.surprises[shape.table].note()]
+    if not timed:
+        notes.append("its rows do not say when they were written, so all of them came")
+    return ModelRead(model, shape, spooled, landing, {}, "; ".join(note for note in notes if note))
 
 
 def _is_unmoved(session: Session, model: Model, kept: dict[str, Any], span: Span) -> bool:
@@ -162,10 +187,12 @@ def _typed(session: Session, shape: Shape, rows: list[Row]) -> Any:
     )
 
 
-def _by_lane(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
+def _by_lane(
+    session: Session, shape: Shape, since: datetime | None, sheet: Sheet, until: datetime | None = None
+) -> Landing:
     if session.can_export and shape.stored:
         try:
-            return export_rows(session, shape, since, sheet)
+            return export_rows(session, shape, since, sheet, until)
         except (PermissionDenied, NotFound, RequestRefused, UnusableExport) as error:
             # Without the permission or without a warehouse no other model can be exported either.
             session.can_export = isinstance(error, UnusableExport) or not has_no_sql(error)

@@ -74,6 +74,7 @@ def sync(
     even where the sync fails. Raises CargoError by remedy; the destination is then as after its last load.
     """
     pull = pull_of(source)
+    pull.find_window()
     if watch is not None:
         pull.watch = watch
     report = report or SyncReport(pipeline.pipeline_name, pipeline.dataset_name or "")
