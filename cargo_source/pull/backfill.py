@@ -69,6 +69,11 @@ class BackfillReport:
     seconds: float = 0.0
 
     @property
+    def status(self) -> str:
+        """The worst of the windows."""
+        return self.total.status
+
+    @property
     def total(self) -> SyncReport:
         """All windows in sum, table by table."""
         outcomes: dict[str, Outcome] = {}
@@ -123,6 +128,8 @@ def backfill(
     """
     if not 1 <= parallel <= MOST_PARALLEL:
         raise BadSettings(f"--parallel {parallel}: between 1 and {MOST_PARALLEL} windows can be read at once")
+    if step and pipeline.refresh:
+        raise BadSettings(f"refresh={pipeline.refresh!r} would drop with each window what the one before it loaded")
     report = report or BackfillReport(pipeline.pipeline_name, pipeline.dataset_name or "")
     pull, started = pull_of(source), time.monotonic()
     with held(Path(pipeline.pipelines_dir), pipeline.pipeline_name):
@@ -138,10 +145,23 @@ def backfill(
                 sync(pipeline, source, report=done.sync)
                 report.windows.append(done)
                 report.failed = None
+        except BaseException:
+            if report.failed is not None and step is not None:
+                log.warning("%s", _where_to_go_on(report))
+            raise
         finally:
             pull.read_ahead(None)
             report.seconds = time.monotonic() - started
     return report
+
+
+def _where_to_go_on(report: BackfillReport) -> str:
+    failed, whole = report.failed, report.window
+    if failed is None or whole is None or whole.end is None:
+        raise ValueError("nothing failed")
+    loaded = f"the {len(report.windows)} before it are loaded" if report.windows else "none was loaded before it"
+    again = f"--from {brief(failed.start)} --to {brief(whole.end)}"
+    return f"the backfill stopped at the window {failed}; {loaded}: go on with {again} and the same --step"
 
 
 class ReadAhead:
@@ -153,7 +173,8 @@ class ReadAhead:
         self._id = f"backfill-{uuid.uuid4().hex[:12]}"
         try:
             # dlt may empty its folder, where the spool lies, when it first looks at the destination.
-            pipeline.sync_destination()
+            if pipeline.config.restore_from_destination:
+                pipeline.sync_destination()
         except PipelineStepFailed as failure:
             raise remedy_of(failure) from None
         # The windows read the state, and none of them moves it.
@@ -166,12 +187,7 @@ class ReadAhead:
         if window is None:
             raise BadSettings("a backfill needs a window: make the source with window=(start, end)")
         with self._opened(window, self._id) as session:
-            clipped = window.clipped(session.now)
-        if window.end is not None and clipped.end != window.end:
-            log.warning(
-                "the window ends after Cargo's present: it is loaded until %s", brief(clipped.end or window.end)
-            )
-        return clipped
+            return replace(window, end=session.span(RECORDS).end)
 
     def read(self, steps: list[Interval], parallel: int) -> Iterator[tuple[Interval, Future[Session], str]]:
         """Give the windows in order, each when it has been read, while ``parallel`` later ones are being read."""

@@ -32,8 +32,9 @@ class Memory:
         would leave a gap for ever.
         """
         if self._options.window is not None:
-            # A window neither rests on the last sync nor is one: it says nothing of where the cursors fit.
-            return copy.deepcopy(self._state)
+            # A window neither rests on the last sync nor is one: it says nothing of where the cursors fit. It writes
+            # no state either, so that there is nothing to copy, and windows that are read at once may share it.
+            return self._state
         load = self._state.get("load")
         if load and not self._destination.has_load(load):
             log.warning("the destination does not hold the last sync that this state knows: reading from the start")
@@ -84,13 +85,14 @@ class Memory:
         """
         kept = self.known_models.get(uuid, {})
         writer = self._before.get("writers", {}).get(table)
+        begun = self._before.get("begun", {}).get(table)
         if self._options.window is not None:
-            if writer not in (None, uuid):
+            if {writer, begun} - {None, uuid}:
                 raise BadSettings(
                     f"{table} holds the rows of a model that is gone: run a sync without a window, which makes it anew"
                 )
             return {}
-        if writer is not None and (writer != uuid or kept.get("table") != table):
+        if (writer is not None and (writer != uuid or kept.get("table") != table)) or begun not in (None, uuid):
             self.anew.add(table)
             return {}
         if kept.get("table") != table or self._is_lost(table):
@@ -101,6 +103,7 @@ class Memory:
         """Keep cursors of the rows of a model, and for good whose rows the table holds."""
         self._state.setdefault("resources", {}).setdefault("records", {})[uuid] = kept
         self._state.setdefault("writers", {})[table] = uuid
+        self._state.get("begun", {}).pop(table, None)
 
     def forget_records(self, uuid: str) -> None:
         """Keep nothing more of a model that is gone; its table stays, and so does the note of whose it is."""

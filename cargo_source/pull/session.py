@@ -231,7 +231,7 @@ class Session:
     def span(self, table: str) -> Span:
         """Give the window that ``table`` has to read: from its watermark less the lookback until now."""
         if self.options.window is not None:
-            return self.options.window.span(self.now)
+            return self.once("window", self._window)
         kept = self.memory.table_state(table)
         if not kept:
             return Span(self.options.since, self.now, swept=self.options.since)
@@ -242,6 +242,14 @@ class Session:
             sweep=self.now - swept >= timedelta(hours=SWEEP_HOURS),
             swept=swept - self.options.lookback,
         )
+
+    def _window(self) -> Span:
+        given = self.options.window
+        if given is None:
+            raise TypeError("there is no window")
+        if given.is_ahead_of(self.now):
+            log.warning("the window %s ends after Cargo's present: it is loaded until then", given)
+        return given.span(self.now)
 
     # Reading -----------------------------------------------------------------------------------------------------
 

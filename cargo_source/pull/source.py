@@ -311,13 +311,16 @@ def table_of(session: Session, table: str) -> TableRead:
     return session.handed.get(table, lambda: read_table(session, table, NamingConvention().normalize_path))
 
 
-def _begin(session: Session, table: str) -> bool:
+def _begin(session: Session, table: str, model: str | None = None) -> bool:
     """Say whether a window has to make its table; one that dlt knows and the destination has lost is made anew.
 
-    All that a window leaves in the state is whose workspace it is.
+    All that a window leaves in the state is whose workspace it is, and whose rows a model's table has begun with.
     """
+    state = dlt.current.source_state()
     if workspace := session.state.get("workspace"):
-        dlt.current.source_state().setdefault("workspace", workspace)
+        state.setdefault("workspace", workspace)
+    if model is not None and table not in state.get("writers", {}):
+        state.setdefault("begun", {}).setdefault(table, model)
     new = not session.destination.has(table)
     if new:
         start_anew(table)
@@ -334,8 +337,9 @@ def record_rows(pull: Pull) -> Sheet:
         pull.outcomes[RECORDS] = Outcome(RECORDS, RECORDS, lane="none", status="skipped", note=note)
         return
     session.options.shaping.check_tables(model.table for model in everything)
-    for uuid in session.memory.known_models.keys() - {model.uuid for model in everything}:
-        table = str(session.memory.known_models[uuid].get("table"))
+    known = {} if session.windowed else session.memory.known_models
+    for uuid in known.keys() - {model.uuid for model in everything}:
+        table = str(known[uuid].get("table"))
         session.memory.forget_records(uuid)
         note = "the model is gone in Cargo: its table stays as it is"
         pull.outcomes[table] = Outcome(RECORDS, table, lane="none", note=note)
@@ -396,7 +400,7 @@ def _model_files(session: Session, read: ModelRead, outcome: Outcome, *, new: bo
     renamed = f"was {named}, which stays as it is" if named != table else ""
     outcome.note = "; ".join(part for part in (renamed, str(drift), read.note) if part)
     if session.windowed:
-        new = _begin(session, table)
+        new = _begin(session, table, read.model.uuid)
         if drift.retyped and not new:
             raise BadSettings(
                 f"{table}: {drift.retyped[0]} has another type now: run a sync without a window, which loads all rows"

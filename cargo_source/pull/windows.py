@@ -40,9 +40,13 @@ class Interval:
         """Say it as people write it on the command line."""
         return f"{brief(self.start)} to {brief(self.end) if self.end else 'now'}"
 
+    def is_ahead_of(self, now: datetime) -> bool:
+        """Say whether it ends later than the server's second ``now``."""
+        return self.end is not None and self.end > _second_after(now)
+
     def clipped(self, now: datetime) -> "Interval":
         """End it with the server's second ``now`` at the latest. Raises BadSettings where it begins later."""
-        latest = now.replace(microsecond=0) + _SECOND
+        latest = _second_after(now)
         if self.start >= latest:
             raise BadSettings(
                 f"the window {self} has not begun: it is {format_time(now)} at Cargo, whose clock counts (times without"
@@ -70,6 +74,11 @@ class Interval:
             end = start + step if self.end - start > step + _SECOND else self.end
             yield replace(self, start=start, end=end, lists=self.lists and start == self.start)
             start = end
+
+
+def _second_after(now: datetime) -> datetime:
+    """Give the end of the second ``now``: all of it has been, since the server's clock is known to the second."""
+    return now.replace(microsecond=0) + _SECOND
 
 
 def interval_of(start: Moment, end: Moment | None, *, named: str = "window") -> Interval:
