@@ -132,22 +132,23 @@ def backfill(
         raise BadSettings(f"refresh={pipeline.refresh!r} would drop with each window what the one before it loaded")
     report = report or BackfillReport(pipeline.pipeline_name, pipeline.dataset_name or "")
     pull, started = pull_of(source), time.monotonic()
+    steps: list[Interval] = []
     with held(Path(pipeline.pipelines_dir), pipeline.pipeline_name):
         ahead = ReadAhead(pipeline, pull, frozenset(source.selected_resources), watch)
         try:
             report.window = ahead.whole()
             steps = list(report.window.steps(step)) if step else [report.window]
             for window, session, run_id in ahead.read(steps, parallel):
-                report.failed = window
                 done = WindowReport(window, run_id, SyncReport(report.pipeline, report.dataset))
                 pull.read_ahead(session)
                 pull.outcomes.clear()
                 sync(pipeline, source, report=done.sync)
                 report.windows.append(done)
-                report.failed = None
         except BaseException:
-            if report.failed is not None and step is not None:
-                log.warning("%s", _where_to_go_on(report))
+            if len(report.windows) < len(steps):
+                report.failed = steps[len(report.windows)]
+                if step is not None:
+                    log.warning("%s", _where_to_go_on(report, report.failed, steps[-1]))
             raise
         finally:
             pull.read_ahead(None)
@@ -155,12 +156,9 @@ def backfill(
     return report
 
 
-def _where_to_go_on(report: BackfillReport) -> str:
-    failed, whole = report.failed, report.window
-    if failed is None or whole is None or whole.end is None:
-        raise ValueError("nothing failed")
+def _where_to_go_on(report: BackfillReport, failed: Interval, last: Interval) -> str:
     loaded = f"the {len(report.windows)} before it are loaded" if report.windows else "none was loaded before it"
-    again = f"--from {brief(failed.start)} --to {brief(whole.end)}"
+    again = f"--from {brief(failed.start)}" + (f" --to {brief(last.end)}" if last.end else "")
     return f"the backfill stopped at the window {failed}; {loaded}: go on with {again} and the same --step"
 
 
