@@ -8,14 +8,17 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cargo_source.pull.backfill import BackfillReport, backfill
     from cargo_source.pull.source import cargo
     from cargo_source.pull.sync import SyncReport, sync
     from cargo_source.workspace import Workspace
 
 __version__ = "0.1.0"
-__all__ = ["SyncReport", "Workspace", "__version__", "cargo", "sync"]
+__all__ = ["BackfillReport", "SyncReport", "Workspace", "__version__", "backfill", "cargo", "sync"]
 
 _HOMES = {
+    "backfill": "cargo_source.pull.backfill",
+    "BackfillReport": "cargo_source.pull.backfill",
     "cargo": "cargo_source.pull.source",
     "sync": "cargo_source.pull.sync",
     "SyncReport": "cargo_source.pull.sync",

@@ -217,6 +217,19 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
     lane: Annotated[
         str | None, typer.Option(help="How rows of models come: export, csv or pages (default: the best there is).")
     ] = None,
+    window_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Load the time from here on, whatever was loaded before; later syncs go on where they were."
+        ),
+    ] = None,
+    window_to: Annotated[
+        str | None, typer.Option("--to", help="Where that time ends, itself not included (default: now).")
+    ] = None,
+    step: Annotated[
+        str | None, typer.Option(help="Load that time in windows of 30m, 6h, 1d or 1w, one after another.")
+    ] = None,
+    parallel: Annotated[int, typer.Option(min=1, max=16, help="How many of these windows to read at once.")] = 1,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where an entity would be skipped.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -225,18 +238,30 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
     The first sync loads everything, each later one what moved: run it as often as you like. --only names entity
     tables, and rows of models then load for --models alone; with --models and no --only, every entity loads.
 
-    Examples: cargo-source sync; cargo-source sync --only agents,agent_runs; cargo-source sync --models companies.
+    --from and --to load a stretch of the past once more, or before anything else: loading it twice changes nothing,
+    and the next sync without them goes on where the last one ended. With --step it comes in windows; one that fails
+    stops the command, which then says where to go on.
+
+    Examples: cargo-source sync; cargo-source sync --only agents,agent_runs; cargo-source sync --models companies;
+    cargo-source sync --from 2026-03-01 --to 2026-03-08 --step 1d --parallel 4.
     """
     from cargo_source import render
+    from cargo_source.pull.backfill import BackfillReport, backfill
     from cargo_source.pull.destination import duckdb_pipeline
     from cargo_source.pull.source import cargo, find_settings
     from cargo_source.pull.sync import SyncReport
     from cargo_source.pull.sync import sync as run_sync
+    from cargo_source.pull.windows import step_of
 
-    report = SyncReport("cargo", dataset)
+    report = SyncReport("cargo", dataset) if window_from is None else BackfillReport("cargo", dataset)
     with errors_told(as_json=as_json, partial=report.as_json):
         if destination != "duckdb":
             raise BadSettings(f"--destination {destination!r} is not supported; known is duckdb")
+        # An empty text, as of a variable that is not set, is no wish for a usual sync.
+        alone = window_from is None and (window_to is not None or step is not None)
+        if alone or (step is None and parallel > 1):
+            raise BadSettings("--to and --step belong to --from, and --parallel to --step: name the time to load first")
+        length = step_of(step) if step is not None else None
         find_settings()
         pipeline = duckdb_pipeline(database, dataset, state_dir)
         source = cargo(
@@ -249,11 +274,17 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             pii=dict(_pairs(pii, "--pii")),  # type: ignore[arg-type] # the source says which treatments there are
             lane=lane,
             strict=strict,
+            window=(window_from, window_to) if window_from is not None else None,
         )
         with render.progress() as watch:
-            run_sync(pipeline, source, watch=watch, report=report)
+            if isinstance(report, BackfillReport):
+                backfill(pipeline, source, step=length, parallel=parallel, watch=watch, report=report)
+            else:
+                run_sync(pipeline, source, watch=watch, report=report)
         if as_json:
             _print_json({**report.as_json(), "database": str(database)})
+        elif isinstance(report, BackfillReport):
+            render.backfill(report, database)
         else:
             render.report(report, database)
     if report.status != "complete":

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from cargo_source import __version__
 from cargo_source.explore import CheckResult, Discovery, Preview
+from cargo_source.pull.backfill import BackfillReport
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.session import Watch
 from cargo_source.pull.sync import SyncReport
@@ -144,6 +145,18 @@ def report(done: SyncReport, database: Path | None) -> None:
     for outcome in done.outcomes:
         if outcome.note:
             out.print(f"[yellow]{escape(outcome.table)}[/yellow]: {escape(outcome.note)}")
+
+
+def backfill(done: BackfillReport, database: Path | None) -> None:
+    """Show the windows of a backfill, each on a line, and the tables in sum."""
+    if len(done.windows) > 1:
+        table = table_of("", "from", "to", ">rows", ">requests", ">seconds", "status")
+        for each in done.windows:
+            facts = each.as_json()
+            numbers = (f"{facts['rows']:,}", f"{facts['requests']:,}", f"{facts['seconds']:.1f}")
+            table.add_row(facts["from"], facts["to"], *numbers, f"[{STYLES[facts['status']]}]{facts['status']}[/]")
+        console().print(table)
+    report(done.total, database)
 
 
 def outcomes_table(outcomes: Sequence[Outcome]) -> Table:

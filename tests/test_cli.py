@@ -418,3 +418,66 @@ def test_a_quiet_sync_shows_what_has_news_only(box, tmp_path):
         done = run("sync", "--only", "agents,tools,roles", cwd=tmp_path, token=box.token, url=box.url)
     assert "3 tables have nothing new." in done.stdout
     assert "agents" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("switches", "words"),
+    [
+        (["--to", "2026-03-01"], ["--from"]),
+        (["--step", "1d"], ["--from"]),
+        (["--from", "2026-02-01", "--parallel", "2"], ["--step"]),
+        (["--from", "2026-02-01", "--step", "1 day"], ["6h, 1d or 1w"]),
+        (["--from", ""], ["is no time"]),
+        (["--from", "2026-02-02", "--to", "2026-02-01"], ["ends before it begins"]),
+        (["--from", "2026-02-01", "--to", "2026-02-01"], ["is empty"]),
+        (["--from", "2026-02-01", "--since", "2026-01-01"], ["since"]),
+        (["--from", "2099-01-01"], ["has not begun"]),
+    ],
+    ids=lambda value: " ".join(value) if value and value[0].startswith("--") else "",
+)
+def test_a_window_that_makes_no_sense_is_told(box, tmp_path, switches, words):
+    """Exit 2 and one line; nothing is loaded, and no usual sync in its place."""
+    told(done := run("sync", "--only", "roles", *switches, cwd=tmp_path, token=box.token, url=box.url), *words)
+    assert done.returncode == 2
+
+
+def test_a_backfill_on_the_command_line(box, tmp_path):
+    """Windows in order with their bounds, tables in sum, a table for people; exit 0."""
+    switches = (
+        "--only",
+        "runs,agents",
+        "--from",
+        "2026-02-20",
+        "--to",
+        "2026-02-24",
+        "--step",
+        "2d",
+        "--parallel",
+        "2",
+    )
+    done = run("sync", "--json", *switches, cwd=tmp_path, token=box.token, url=box.url)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    bounds = [(window["from"], window["to"], window["status"]) for window in answer["windows"]]
+    assert bounds == [("2026-02-20", "2026-02-22", "complete"), ("2026-02-22", "2026-02-24", "complete")]
+    moved = [row for row in box.truth("runs") if "2026-02-20" <= row["updatedAt"] < "2026-02-24"]
+    assert {e["table"]: e["rows"] for e in answer["entities"]} == {
+        "runs": len(moved),
+        "agents": len(box.truth("agents")),
+    }
+    done = run("sync", *switches, cwd=tmp_path, token=box.token, url=box.url)
+    assert "2026-02-22" in done.stdout
+    assert "rows into" in done.stdout
+
+
+def test_a_backfill_that_stops_says_how_to_go_on(tmp_path):
+    """What was refused, the window at which it was, and the command's switches from there on; scripts get the same."""
+    with Sandbox(seed=7, companies=20) as own:
+        run("sync", "--only", "runs", cwd=tmp_path, token=own.token, url=own.url)
+        own.faults.add({"path": "orchestration/runs/list", "kind": "forbidden", "count": None})
+        switches = ("--only", "runs", "--from", "2026-02-20", "--to", "2026-02-24", "--step", "2d")
+        done = run("sync", "--json", *switches, cwd=tmp_path, token=own.token, url=own.url)
+    assert done.returncode == 2
+    assert "go on with --from 2026-02-20 --to 2026-02-24" in done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["status"], answer["failed_window"]["from"], answer["windows"]) == ("failed", "2026-02-20", [])

@@ -7,6 +7,7 @@ message that started them). A row is written again when its chat moved or when a
 from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Call
@@ -27,13 +28,18 @@ def read_agent_runs(session: Session, span: Span, *, with_runs: bool) -> Spooled
     """Give the agent runs that have news in ``span``; ``with_runs`` says that the table runs is synced along."""
     chats = {chat["uuid"]: chat for chat in read_entity(session, "chats", span).rows}
     answers = [row for row in read_entity(session, "messages", span).rows if row.get("type") == "assistant"]
+    if span.bounded:
+        return _sheet(session, answers, chats, _counts(session, _uuids(answers), _all_started(session, answers)))
     landed = with_runs and bool(session.memory.table_state("runs"))
     started = _started_by(session, _window(session, span, with_runs=with_runs))
     answers += _started_elsewhere(session, set(started), {row["uuid"] for row in answers})
     if not landed and (oldest := _oldest(answers)) and span.start and oldest < span.start:
         # The destination does not tell what these messages started before the window.
         started = _started_by(session, replace(span, start=oldest))
-    counts = _counts(session, [row["uuid"] for row in answers], started, landed=landed)
+    return _sheet(session, answers, chats, _counts(session, _uuids(answers), started, landed=landed))
+
+
+def _sheet(session: Session, answers: list[Row], chats: dict[Any, Row], counts: dict[str, int]) -> Spooled:
     for uuid in sorted({row["chatUuid"] for row in answers} - chats.keys()):
         chats.update({chat["uuid"]: chat for chat in _one(session, "chats", f"ai/chats/{uuid}", "chat")})
     sheet = session.sheet(AGENT_RUNS)
@@ -92,7 +98,9 @@ def _started_by(session: Session, window: Span) -> dict[str, set[str]]:
     return found
 
 
-def _counts(session: Session, messages: list[str], started: dict[str, set[str]], *, landed: bool) -> dict[str, int]:
+def _counts(
+    session: Session, messages: list[str], started: dict[str, set[str]], *, landed: bool = False
+) -> dict[str, int]:
     """Count the runs that each message started: those of the window, and those that landed before."""
     runs = {uuid: set(started.get(uuid, ())) for uuid in messages}
     for start in range(0, len(messages) if landed else 0, _BATCH):
@@ -100,6 +108,22 @@ def _counts(session: Session, messages: list[str], started: dict[str, set[str]],
         for message, run in session.destination.select("runs", ("parent_message_uuid", "uuid"), where):
             runs[message].add(run)
     return {message: len(found) for message, found in runs.items()}
+
+
+def _uuids(rows: list[Row]) -> list[str]:
+    return [row["uuid"] for row in rows]
+
+
+def _all_started(session: Session, answers: list[Row]) -> dict[str, set[str]]:
+    """Give the runs that the answers of a window from outside started, whenever they did.
+
+    The destination need not hold them. The windows of a backfill share one reading of all runs.
+    """
+    if not answers:
+        return {}
+    if session.shared is None:
+        return _started_by(session, Span(_oldest(answers), session.now))
+    return session.shared.get("runs by message", lambda: _started_by(session, Span(None, session.now)))
 
 
 def _oldest(answers: list[Row]) -> datetime | None:

@@ -19,9 +19,12 @@ _SECOND = timedelta(seconds=1)
 
 
 def take_open_rows(session: Session, entity: Entity, span: Span, landing: Landing, read: ReadEntity) -> None:
-    """Read again what the destination holds as open and what other entities point to, as far as it may have moved."""
+    """Read again what the destination holds as open and what other entities point to, as far as it may have moved.
+
+    A window from outside follows nothing: what moves on moves into a later window, or comes with the next sync.
+    """
     how = entity.follow
-    if how is None or span.start is None:
+    if how is None or span.start is None or span.bounded:
         return
     quiet = _never if span.sweep else _quiet(session, entity, how, span, landing, read)
     started = {by: moment for (by, own), moment in _open(session, entity, how).items() if not quiet(by, own)}

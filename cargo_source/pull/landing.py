@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from cargo_source.catalog import ENTITIES, POINTERS
-from cargo_source.catalog.entity import Entity, Unfolded
+from cargo_source.catalog.entity import Entity, Gated, Snapshot, Unfolded, Window
 from cargo_source.pull.pages import Row
 from cargo_source.pull.session import Read, Session
-from cargo_source.pull.times import Span, format_time, parse_time
+from cargo_source.pull.times import Span, format_time, parse_time, time_at
 
 
 class Landing:
@@ -28,6 +28,8 @@ class Landing:
         pointers = POINTERS.get(entity.table, ()) if span.start is not None else ()
         self._values: dict[str, set[Any]] = {field: set() for field in pointers}
         self._follows_itself = entity.follow is not None and entity.key_fields == (entity.follow.by,)
+        self._cut = _cut_by(entity) if span.bounded else ""
+        self._span = span
         self.covered: set[Any] = set()
         """Values of the field by which open rows are followed whose rows have all been read."""
         self._news = _News()
@@ -51,7 +53,8 @@ class Landing:
 
         ``covers`` is a value of the field by which open rows are followed whose rows these are, all of them.
         """
-        for page in pages:
+        for found in pages:
+            page = [row for row in found if self._span.holds(time_at(row, self._cut))] if self._cut else found
             self._sheets[self._entity.table].add(page)
             for child in self._children:
                 self._sheets[child.table].add([inside for row in page for inside in unfolded(row, child)])
@@ -131,6 +134,16 @@ class _News:
 
 def _text(moment: datetime | None) -> str | None:
     return format_time(moment) if moment else None
+
+
+def _cut_by(entity: Entity) -> str:
+    """Give the time by which rows belong to a window that was given from outside; nothing where their parents tell."""
+    match entity.reading:
+        case Window(cursor=cursor):
+            return cursor
+        case Gated(parent=parent, cursor=cursor) if isinstance(ENTITIES[parent].reading, Snapshot):
+            return cursor
+    return ""
 
 
 def children_of(table: str) -> list[Entity]:

@@ -44,9 +44,13 @@ MATCH_ALL = {"conjonction": "and", "groups": []}
 class Part:
     """The part of a table that is wanted, in the warehouse's SQL. Pages know no parts: they may only stop early.
 
-    With ``limit`` come the first by ``order``. ``enough`` takes the rows of a page and says whether no more are wanted.
+    ``since`` wants rows written since then; with ``until``, those written before that as well, and those that do not
+    say when. With ``limit`` come the first by ``order``. ``enough`` takes the rows of a page and says whether no more
+    are wanted.
     """
 
+    since: datetime | None = None
+    until: datetime | None = None
     columns: str = "*"
     where: str | None = None
     limit: int | None = None
@@ -75,16 +79,15 @@ class Landing:
     refreshing: bool = False
 
 
-def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: Sheet, part: Part = WHOLE) -> Landing:
+def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Landing:
     """Have the workspace export the table as parquet and bring the files into the sheet's schema.
 
-    See ``POST storage/query/download``. ``since`` limits the export to rows written since then. The rows that came are
-    held against a count of their own: an export that lacks a file would look like a smaller table. Raises
-    IncompleteRead where they stay fewer, or more, than there are.
+    See ``POST storage/query/download``. The rows that came are held against a count of their own: an export that lacks
+    a file would look like a smaller table. Raises IncompleteRead where they stay fewer, or more, than there are.
     """
     first = "" if part.limit is None else f" ORDER BY {part.order} LIMIT {part.limit}"
-    body = {"query": f"SELECT {part.columns} {_source(shape, since, part)}{first}", "format": "parquet"}
-    before = count_rows(session, shape, since, part)
+    body = {"query": f"SELECT {part.columns} {_source(shape, part)}{first}", "format": "parquet"}
+    before = count_rows(session, shape, part)
     got = 0
     for attempt in range(1, EXPORTS + 1):
         sheet.clear()
@@ -100,7 +103,7 @@ def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: S
         if landing.refreshing or before is None or got == before:
             return landing
         # Rows may have come or gone meanwhile.
-        after = count_rows(session, shape, since, part)
+        after = count_rows(session, shape, part)
         if after is None or min(before, after) <= got <= max(before, after):
             return landing
         before = after
@@ -126,13 +129,13 @@ def bring(session: Session, link: str, shape: Shape, sheet: Sheet, *formats: str
         raw.unlink(missing_ok=True)
 
 
-def count_rows(session: Session, shape: Shape, since: datetime | None = None, part: Part = WHOLE) -> int | None:
+def count_rows(session: Session, shape: Shape, part: Part = WHOLE) -> int | None:
     """Count the rows of a model, or of a part of it, by SQL; None where the workspace cannot."""
     if not shape.stored:
         return 0
     if not session.can_export:
         return None
-    query = f"SELECT count(*) AS n {_source(shape, since, part)}"
+    query = f"SELECT count(*) AS n {_source(shape, part)}"
     try:
         rows = session.client.post("storage/query", {"query": query}, repeatable=True).take("rows")
     except (PermissionDenied, NotFound, RequestRefused, ServerFailed) as error:
@@ -148,21 +151,28 @@ def has_no_sql(error: CargoError) -> bool:
     return isinstance(error, PermissionDenied) or error.reason == "clientNotFound"
 
 
-def _source(shape: Shape, since: datetime | None, part: Part) -> str:
+def _source(shape: Shape, part: Part) -> str:
     """Write FROM and WHERE of an export: plain ANSI, so that any warehouse takes it."""
-    tests = [test for test in (_written_since(shape, since), part.where) if test]
+    tests = [test for test in (_written(shape, part), part.where) if test]
     return f"FROM {shape.reference}" + (f" WHERE {' AND '.join(tests)}" if tests else "")
 
 
-def _written_since(shape: Shape, since: datetime | None) -> str | None:
-    if since is None:
+def _written(shape: Shape, part: Part) -> str | None:
+    if part.since is None:
         return None
     emitted = next(column for column in shape.columns if column.field == "_emitted_at")
-    moment = format_time(since)
-    if emitted.type != "text":
-        moment = moment.replace("T", " ").replace("Z", "+00:00")
-    kind = "" if emitted.type == "text" else "TIMESTAMP "
-    return f"_emitted_at >= {kind}'{moment}'"
+    low = f"_emitted_at >= {_moment(part.since, emitted.type)}"
+    if part.until is None:
+        return low
+    # Rows that do not say when they were written belong to every window.
+    return f"(({low} AND _emitted_at < {_moment(part.until, emitted.type)}) OR _emitted_at IS NULL)"
+
+
+def _moment(moment: datetime, kind: str) -> str:
+    text = format_time(moment)
+    if kind == "text":
+        return f"'{text}'"
+    return "TIMESTAMP '" + text.replace("T", " ").replace("Z", "+00:00") + "'"
 
 
 def answer_links(answer: Row) -> list[str]:

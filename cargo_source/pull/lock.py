@@ -3,20 +3,27 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from cargo_source.errors import Busy
 
+_held: ContextVar[frozenset[tuple[Path, str]]] = ContextVar("cargo_source_held", default=frozenset())
+
 
 @contextmanager
 def held(folder: Path, name: str) -> Iterator[None]:
     """Hold the lock of the state called ``name`` in ``folder``.
 
-    Raises Busy where another process has it; a dead one has none. The lock lies beside the state, because dlt empties
-    a folder of state that it does not know.
+    Raises Busy where another process has it; a dead one has none. Whoever holds it may hold it again. The lock lies
+    beside the state, because dlt empties a folder of state that it does not know.
     """
+    mine = (folder.resolve(), name)
+    if mine in _held.get():
+        yield
+        return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = folder / f"{name}.running"
     lock = FileLock(folder / f"{name}.lock", mode=0o600)
@@ -30,7 +37,11 @@ def held(folder: Path, name: str) -> Iterator[None]:
         ) from None
     try:
         owner.write_text(f"{os.getpid()}\n")
-        yield
+        token = _held.set(_held.get() | {mine})
+        try:
+            yield
+        finally:
+            _held.reset(token)
     finally:
         owner.unlink(missing_ok=True)
         lock.release()

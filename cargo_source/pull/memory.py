@@ -6,6 +6,7 @@ from typing import Any
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Entity
+from cargo_source.errors import BadSettings
 from cargo_source.pull.digest import digest_of
 from cargo_source.pull.landed import Destination
 from cargo_source.pull.once import Onces
@@ -32,6 +33,10 @@ class Memory:
         One state may meet two databases, or one that was restored from yesterday: cursors that are ahead of the rows
         would leave a gap for ever.
         """
+        if self._options.window is not None:
+            # A window neither rests on the last sync nor is one: it says nothing of where the cursors fit. It writes
+            # no state either, so that there is nothing to copy, and windows that are read at once may share it.
+            return self._state
         load = self._state.get("load")
         if load and not self._destination.has_load(load):
             log.warning("the destination does not hold the last sync that this state knows: reading from the start")
@@ -42,9 +47,11 @@ class Memory:
     def table_state(self, table: str) -> dict[str, Any]:
         """Give what the last sync kept for ``table``.
 
-        Nothing where the table has other columns than then, so that every row has to come again, or where the
-        destination has lost it since.
+        Nothing in a window from outside, and where the table has other columns than then, so that every row has to
+        come again, or where the destination has lost it since.
         """
+        if self._options.window is not None:
+            return {}
         return dict(self._onces.get(("state", table), lambda: self._table_state(table)))
 
     def _table_state(self, table: str) -> dict[str, Any]:
@@ -80,7 +87,14 @@ class Memory:
         """
         kept = self.known_models.get(uuid, {})
         writer = self._before.get("writers", {}).get(table)
-        if writer is not None and (writer != uuid or kept.get("table") != table):
+        begun = self._before.get("begun", {}).get(table)
+        if self._options.window is not None:
+            if {writer, begun} - {None, uuid}:
+                raise BadSettings(
+                    f"{table} holds the rows of a model that is gone: run a sync without a window, which makes it anew"
+                )
+            return {}
+        if (writer is not None and (writer != uuid or kept.get("table") != table)) or begun not in (None, uuid):
             self.anew.add(table)
             return {}
         if kept.get("table") != table or self._is_lost(table):
@@ -91,6 +105,7 @@ class Memory:
         """Keep cursors of the rows of a model, and for good whose rows the table holds."""
         self._state.setdefault("resources", {}).setdefault("records", {})[uuid] = kept
         self._state.setdefault("writers", {})[table] = uuid
+        self._state.get("begun", {}).pop(table, None)
 
     def forget_records(self, uuid: str) -> None:
         """Keep nothing more of a model that is gone; its table stays, and so does the note of whose it is."""

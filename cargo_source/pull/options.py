@@ -8,6 +8,7 @@ from cargo_source.catalog import Entity
 from cargo_source.catalog.columns import Column
 from cargo_source.pull.shaping import Shaping
 from cargo_source.pull.times import LOOKBACK
+from cargo_source.pull.windows import Interval
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Options:
     query_lane: bool = True
     lane: str | None = None
     shaping: Shaping = field(default_factory=Shaping)
+    window: Interval | None = None
+    """The window that was given from outside, if any: it stands in for the stored cursors, which stay as they are."""
 
     def columns(self, entity: Entity) -> tuple[Column, ...]:
         """Give the columns that land of ``entity``."""

@@ -55,8 +55,8 @@ def pick_model(session: Session, shape: Shape, pick: Pick) -> Picked:
 
 
 def _landed(session: Session, shape: Shape, part: Part) -> tuple[Spooled, Landing]:
-    way = way_of(session, shape, f"{shape.uuid} {part}", part)
-    landing = by_lane(session, shape, None, way)
+    way = way_of(session, shape, shape.uuid, part)
+    landing = by_lane(session, shape, way)
     return way.sheet.finish(), landing
 
 

@@ -39,6 +39,8 @@ CAP = 10_000
 SHORTEST = timedelta(seconds=1)
 TRIES = 3
 """How often a window whose rows do not match its count is read again."""
+LAG = timedelta(days=1)
+"""How old rows are that this lane has for sure; how far its newest ones lag behind is not documented."""
 ASK_AGAIN = timedelta(hours=20)
 """How long what was found out about this lane is believed."""
 
@@ -84,7 +86,7 @@ def take_queried(
 ) -> bool:
     """Read the window by SQL into ``landing``; False where the lane cannot be used, or the list is cheaper."""
     # What this lane may not have had yet is found by lists, once a day.
-    if entity.table not in SAMPLES or not session.options.query_lane or (span.sweep and span.start is not None):
+    if entity.table not in SAMPLES or not session.options.query_lane or _by_lists(session, span):
         return False
     try:
         if not _usable(session, entity):
@@ -108,16 +110,23 @@ def take_queried(
     return True
 
 
+def _by_lists(session: Session, span: Span) -> bool:
+    if span.bounded:
+        # No sweep will come after a window, so it is read by lists while rows may be missing in SQL.
+        return span.end > session.now - LAG
+    return span.sweep and span.start is not None
+
+
 def swept_by_lists(session: Session, entity: Entity, span: Span) -> Span:
     """Give the span that lists have to read at a sweep: all that queries gave since the last one may lack rows.
 
-    How far its newest rows lag behind is not documented, so the span begins a day before.
+    How far its newest rows lag behind is not documented, so the span begins a day (LAG) before.
     """
     known = session.state.get("query_lane", {}).get(entity.table, {})
     # Also where the lane has failed since: what it gave before may still lack rows.
-    if not (span.sweep and span.start and known.get("used")):
+    if not (span.sweep and span.start and known.get("used")) or span.bounded:
         return span
-    return replace(span, start=min(span.start, span.swept or span.start) - timedelta(days=1))
+    return replace(span, start=min(span.start, span.swept or span.start) - LAG)
 
 
 class _Lane:
@@ -125,7 +134,7 @@ class _Lane:
 
     def __init__(self, session: Session, entity: Entity, span: Span) -> None:
         self._session, self._entity = session, entity
-        self._cursor = SAMPLES[entity.table].moved
+        self._cursor = snake_case(entity.cursor) if span.bounded else SAMPLES[entity.table].moved
         self._low = parse_time(span.after) if span.after else session.since - SHORTEST
         self._high = parse_time(span.before)
 

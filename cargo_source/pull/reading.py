@@ -19,7 +19,13 @@ _SECOND = timedelta(seconds=1)
 
 
 def read_entity(session: Session, table: str, span: Span) -> Read:
-    """Read what ``table`` is made of in ``span``; what is read once serves everybody who asks for the same."""
+    """Read what ``table`` is made of in ``span``; what is read once serves everybody who asks for the same.
+
+    To a span that is bounded, a window from outside, a row belongs by one time of its own, so that windows that
+    follow one another share nothing and leave nothing out: by the cursor of a Window and of the children of whole
+    lists (``updatedAt`` of runs, ``createdAt`` of changes), by when a Recent row last moved (chats). Other rows belong
+    with their parent (messages and votes with their chat). Whole lists and rows that tell no time belong to each.
+    """
     entity = ENTITIES[table]
     match entity.reading:
         case Unfolded(parent=parent):
@@ -113,7 +119,7 @@ def _start(session: Session, window: Window, span: Span) -> datetime | None:
 
 def _parents_in_motion(session: Session, window: Window, span: Span) -> list[Row]:
     parents = read_entity(session, str(window.per), span).rows
-    if window.moves_with is None or span.start is None or span.sweep:
+    if window.moves_with is None or span.start is None or span.sweep or span.bounded:
         return parents
     table, field = window.moves_with
     moved = read_entity(session, table, span).values[field]
@@ -124,7 +130,10 @@ def _recent(session: Session, entity: Entity, recent: Recent, span: Span) -> Rea
     call = entity.listed_by
     horizon = session.now - timedelta(days=recent.days)
     readings: list[dict[str, Any]] = [{}]
-    if span.start is not None and not span.sweep:
+    if span.bounded:
+        # What was created later cannot have moved in here, but what was created long ago may have.
+        readings = [{recent.before: span.before}]
+    elif span.start is not None and not span.sweep:
         readings = [{recent.after: format_time(horizon), recent.before: span.before}, dict(recent.open_filter)]
     landing = Landing(session, entity, span)
     if landing.is_finished:
@@ -140,6 +149,8 @@ def _recent(session: Session, entity: Entity, recent: Recent, span: Span) -> Rea
 
 
 def _has_news(row: Row, moved: datetime | None, recent: Recent, horizon: datetime, span: Span) -> bool:
+    if span.bounded:
+        return span.holds(moved)
     if moved is None or span.reached_by(moved):
         return True
     # What was created before the horizon is listed by sweeps only, so it may have moved since the last of them.
@@ -174,6 +185,8 @@ def _gated(session: Session, entity: Entity, gated: Gated, span: Span) -> Read:
 def _moved_parents(session: Session, entity: Entity, gated: Gated, span: Span) -> list[Row]:
     """Give the parents whose children may have news, whether a signal, another entity or a sweep says so."""
     read = read_entity(session, gated.parent, span)
+    if span.bounded:
+        return [row for row in read.rows if gated.swept or _may_hold(row, gated, span)]
     if span.start is None or (gated.swept == "parents" and span.sweep and read.listed is None):
         return read.rows
     moved = {row["uuid"]: row for row in read.rows if _signalled(row, gated, span)}
@@ -199,6 +212,11 @@ def _signalled(row: Row, gated: Gated, span: Span) -> bool:
         # Only parents that moved are among the rows of the others.
         return True
     return any(span.reached_by(moment) for signal in gated.signals if (moment := time_at(row, signal)))
+
+
+def _may_hold(row: Row, gated: Gated, span: Span) -> bool:
+    """Say whether a parent may have children in a window: not where all that it tells is older."""
+    return _signalled(row, gated, span) or not any(time_at(row, signal) for signal in gated.signals)
 
 
 def _days_of(parent: str) -> timedelta:

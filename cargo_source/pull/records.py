@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import SWEEP_HOURS
 from cargo_source.errors import BadSettings, CargoError, NotFound, PermissionDenied, RequestRefused, suggest
 from cargo_source.pull.conform import UnusableExport
+from cargo_source.pull.cut import cut
 from cargo_source.pull.decoding import Decoder
 from cargo_source.pull.digest import digest_of
 from cargo_source.pull.lanes import (
@@ -126,6 +127,8 @@ def shape_model(session: Session, model: Model, fold: Normalise) -> Shape:
 
 def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Normalise) -> ModelRead:
     """Read the rows of one model that moved since ``kept``, the state of its last sync."""
+    if session.windowed:
+        return window_rows(session, model, fold)
     now = format_time(session.now)
     definition = definition_of(session, model)
     same = kept.get("definition") == definition
@@ -137,17 +140,39 @@ def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Norma
     state["columns"] = digest_of([[column.name, column.type] for column in shape.columns])
     # Where a column is of another type than before, the table is made anew, and every row has to come.
     since = span.start if state["columns"] == kept.get("columns") and shape.has_emitted_at else None
-    way = way_of(session, shape, f"{model.uuid} {since} {state['columns']}")
+    way = way_of(session, shape, f"{model.uuid} {state['columns']}", Part(since=since))
     if way.progress.found.finished:
         landing = Landing(way.progress.found.notes[-1]["lane"])
     else:
-        landing = by_lane(session, shape, since, way)
+        landing = by_lane(session, shape, way)
     if not landing.refreshing:
         way.progress.save(lambda: {"lane": landing.lane}, finished=True)
     if landing.refreshing:
         # What the workspace was still writing may be missing: the next sync reads from the same place.
         state = dict(kept)
     return ModelRead(model, shape, way.sheet.finish(), landing, state, session.surprises[shape.table].note())
+
+
+def window_rows(session: Session, model: Model, fold: Normalise) -> ModelRead:
+    """Read the rows of one model that were written in a window from outside; what is kept stays as it is.
+
+    A table that does not say when its rows were written is read whole, with the first window of several.
+    """
+    span = session.span(RECORDS)
+    emitted = time_at(model.row, "lastEmittedAt")
+    if emitted is not None and not span.reached_by(emitted + session.options.lookback):
+        return ModelRead(model, None, None, None, {})
+    shape = shape_model(session, model, fold)
+    if not shape.has_emitted_at and not (session.options.window and session.options.window.lists):
+        return ModelRead(model, None, None, None, {})
+    timed = shape.has_emitted_at
+    way = way_of(session, shape, model.uuid, Part(since=span.start, until=span.end) if timed else WHOLE)
+    landing = by_lane(session, shape, way)
+    spooled = cut(way.sheet.finish(), shape, span) if timed and landing.lane != EXPORT else way.sheet.finish()
+    notes = [session.surprises[shape.table].note()]
+    if not timed:
+        notes.append("its rows do not say when they were written, so all of them came")
+    return ModelRead(model, shape, spooled, landing, {}, "; ".join(note for note in notes if note))
 
 
 def _is_unmoved(session: Session, model: Model, kept: dict[str, Any], span: Span) -> bool:
@@ -182,17 +207,17 @@ def sheet_of(session: Session, shape: Shape, key: Sequence[str] = ()) -> Sheet:
 def way_of(session: Session, shape: Shape, reading: str, part: Part = WHOLE) -> Way:
     """Prepare the reading of a model's rows; ``reading`` is what it is called while it is not finished."""
     sheet = sheet_of(session, shape)
-    return Way(sheet, session.progress(reading, {shape.table: sheet}), decoder_of(session, shape), part)
+    return Way(sheet, session.progress(f"{reading} {part}", {shape.table: sheet}), decoder_of(session, shape), part)
 
 
-def by_lane(session: Session, shape: Shape, since: datetime | None, way: Way) -> Landing:
+def by_lane(session: Session, shape: Shape, way: Way) -> Landing:
     """Read by the best lane that this workspace can use, or by the one that was asked for."""
     pages = RecordPages(session.client, shape, way.decoder)
     # Pages that came before an earlier sync was cut off are gone on with.
     pinned = PAGES if way.progress.found.notes else session.options.lane
     if pinned in {None, EXPORT} and session.can_export and shape.stored:
         try:
-            return export_rows(session, shape, since, way.sheet, way.part)
+            return export_rows(session, shape, way.sheet, way.part)
         except (PermissionDenied, NotFound, RequestRefused, UnusableExport) as error:
             # Without the permission or without a warehouse no other model can be exported either.
             session.can_export = isinstance(error, UnusableExport) or not has_no_sql(error)

@@ -20,7 +20,7 @@ from cargo_source import __version__
 from cargo_source.api import CargoClient, Reply
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.columns import Column, snake_case
-from cargo_source.catalog.entity import SWEEP_HOURS, Call, Entity
+from cargo_source.catalog.entity import SWEEP_HOURS, Call, Entity, Snapshot
 from cargo_source.errors import (
     CargoError,
     NotFound,
@@ -87,6 +87,7 @@ class Session:
         state: dict[str, Any],
         destination: Destination | None,
         tables: frozenset[str] = frozenset(),
+        shared: Onces | None = None,
     ) -> None:
         self.client, self.options, self.run_id, self.state = client, options, run_id, state
         self.destination: Destination = destination or Nothing()
@@ -103,6 +104,10 @@ class Session:
         # Who takes the results is sometimes busy with them; the pool goes on meanwhile.
         self._ahead = 2 * options.in_flight
         self._onces = Onces()
+        self.shared = shared
+        """What the windows of a backfill read once for all of them: the server's time, whole lists."""
+        self.handed = Onces()
+        """What the resources ask for, by table; it may have been read ahead."""
         self._lock = threading.Lock()
         self._answered: set[str] = set()
         self._instead: set[str] = set()
@@ -111,6 +116,15 @@ class Session:
         """Lanes that were taken in place of the usual one."""
         self.surprises: dict[str, Surprises] = defaultdict(Surprises)
         """What came that the catalogue does not know, by table."""
+
+    @property
+    def windowed(self) -> bool:
+        """Say whether a window was given from outside: then no state moves, and nothing is known to be deleted."""
+        return self.options.window is not None
+
+    def forget_rows(self) -> None:
+        """Let go of the rows that readings hold for one another; what is :attr:`handed` lies in files."""
+        self._onces = Onces()
 
     def close(self, *, keep: bool = False) -> None:
         """Stop reading, close the connections and remove the spool; ``keep`` leaves it for the next sync to go on."""
@@ -138,6 +152,8 @@ class Session:
                     with self._lock:
                         self.requests[table] += asked.requests
 
+        if self.shared is not None and isinstance(ENTITIES[table].reading, Snapshot):
+            return self.shared.get(("read", table, *how), read)
         return self.once(("read", table, *how), read)
 
     def many(self, function: Callable[[T], R], items: Iterable[T], *, slow_start: bool = False) -> Iterator[R]:
@@ -243,6 +259,8 @@ class Session:
 
     def span(self, table: str) -> Span:
         """Give the window that ``table`` has to read: from its watermark less the lookback until now."""
+        if self.options.window is not None:
+            return self.once("window", self._window)
         kept = self.memory.table_state(table)
         if not kept:
             return Span(self.options.since, self.now, swept=self.options.since)
@@ -253,6 +271,14 @@ class Session:
             sweep=self.now - swept >= timedelta(hours=SWEEP_HOURS),
             swept=swept - self.options.lookback,
         )
+
+    def _window(self) -> Span:
+        given = self.options.window
+        if given is None:
+            raise TypeError("there is no window")
+        if given.is_ahead_of(self.now):
+            log.warning("the window %s ends after Cargo's present: it is loaded until then", given)
+        return given.span(self.now)
 
     # Reading -----------------------------------------------------------------------------------------------------
 

@@ -3,10 +3,12 @@
 dlt is met here and in :mod:`cargo_source.pull.sync` only. Nothing speaks to the network before rows are asked for.
 """
 
+import copy
 import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,6 +29,7 @@ from cargo_source.errors import BadSettings, suggest
 from cargo_source.pull.digest import digest_of
 from cargo_source.pull.dlt_tables import MERGE, dlt_columns, drift_of, references, start_anew
 from cargo_source.pull.lanes import LANES
+from cargo_source.pull.once import Onces
 from cargo_source.pull.options import Options
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pipeline_destination import PipelineDestination
@@ -34,8 +37,9 @@ from cargo_source.pull.records import RECORDS, Model, ModelRead, choose, list_mo
 from cargo_source.pull.session import Refused, Session, Watch
 from cargo_source.pull.shaping import Shaping, Treatment
 from cargo_source.pull.spool import Spooled
-from cargo_source.pull.tables import read_table, skip_or_raise
+from cargo_source.pull.tables import TableRead, read_table, skip_or_raise
 from cargo_source.pull.times import LOOKBACK, parse_time
+from cargo_source.pull.windows import Interval, Moment, interval_of, scheduled
 from cargo_source.settings import Secret, Settings, resolve
 
 log = logging.getLogger("cargo_source")
@@ -58,6 +62,8 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     query_lane: bool = True,
     lane: str | None = None,
     strict: bool = False,
+    window: tuple[Moment, Moment | None] | None = None,
+    external_window: bool = False,
 ) -> DltSource:
     """Give a dlt source with every entity of a Cargo workspace and the rows of its models.
 
@@ -73,9 +79,15 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     is cheaper; ``lane`` pins how rows of models come (``export``, ``csv``, ``pages``), else the best that the workspace
     can use is taken. ``strict`` makes every skipped entity a failure.
 
+    ``window=(start, end)`` loads that stretch of the server's time (``start`` included, ``end`` not, None: until now;
+    UTC unless they have a zone) whatever was loaded before, and leaves the stored cursors alone: windows that follow
+    one another give the tables that one over all of them gives, and one that is loaded twice changes nothing.
+    ``external_window`` takes the window from whoever schedules the run: DLT_INTERVAL_START and _END, else Airflow's
+    data interval. Without it a scheduler's interval is not looked at, and a sync goes on where the last one ended.
+
     Settings that are not given come from the environment (``CARGO_API_TOKEN``, ``CARGO_API_URL``), then from dlt's
-    configuration (``[sources.cargo]``). Raises BadSettings for a table that does not exist. Speaks to nobody until
-    rows are asked for.
+    configuration (``[sources.cargo]``). Raises BadSettings for a table that does not exist and a window that is empty.
+    Speaks to nobody until rows are asked for.
     """
     hidden = Secret(token) if isinstance(token, str) else token
     # A traceback may show the variables of this frame.
@@ -96,6 +108,7 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
         query_lane=query_lane,
         lane=_known_lane(lane),
         shaping=Shaping(columns or {}, tuple(exclude), pii or {}),
+        window=_window(window, since, external=external_window),
     )
     for entity in ENTITIES.values():
         options.columns(entity)
@@ -106,7 +119,8 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     usual = (entity.table for entity in ENTITIES.values() if not entity.on_request)
     tables = tuple(usual if only is None else dict.fromkeys(only))
     with_records = models is not None or only is None
-    return _resources(Pull(hidden, url, options), tables, with_records=with_records)
+    pull = Pull(hidden, url, options, external_window=external_window)
+    return _resources(pull, tables, with_records=with_records)
 
 
 def _known_lane(lane: str | None) -> str | None:
@@ -118,6 +132,20 @@ def _known_lane(lane: str | None) -> str | None:
 def _listed(names: str | Sequence[str] | None) -> list[str] | None:
     """Give names as a list; one name may come by itself."""
     return [names] if isinstance(names, str) else None if names is None else list(names)
+
+
+def _window(window: tuple[Moment, Moment | None] | None, since: object, *, external: bool) -> Interval | None:
+    """Read the window, or find the scheduler's. Raises BadSettings where settings contradict one another."""
+    if window is None and not external:
+        return None
+    if since is not None:
+        raise BadSettings("since is where a first sync starts: a window has a start of its own")
+    if window is None:
+        # A source may be made before its run has an interval: then it is looked for once more.
+        return scheduled()
+    if external:
+        raise BadSettings("window and external_window: take one of them")
+    return interval_of(*window)
 
 
 def _moment(since: datetime | str | None) -> datetime | None:
@@ -149,8 +177,12 @@ def _resources(pull: "Pull", tables: tuple[str, ...], *, with_records: bool) -> 
 class Pull:
     """A source's connection to its workspace: settings now, a client and a session when the first row is asked for."""
 
-    def __init__(self, token: Secret | None, url: str | None, options: Options) -> None:
+    def __init__(
+        self, token: Secret | None, url: str | None, options: Options, *, external_window: bool = False
+    ) -> None:
         self._token, self._url, self.options = token, url, options
+        self._external_window = external_window
+        self._ahead: Future[Session] | None = None
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._load_id: str | None = None
@@ -178,18 +210,57 @@ class Pull:
 
     def _open(self, load_id: str) -> Session:
         self.outcomes.clear()
-        settings = self.settings()
         pipeline = _pipeline()
         _check_fit(pipeline)
-        spool_dir = Path(pipeline.working_dir) / "spool" if pipeline else None
-        key = settings.pii_key
-        salted = replace(self.options.shaping, salted=digest_of(key.reveal()) if key else "")
-        options = replace(self.options, in_flight=settings.in_flight, spool_dir=spool_dir, shaping=salted)
-        destination = PipelineDestination(pipeline) if pipeline else None
+        self.find_window()
+        state = dlt.current.source_state()
         tables = frozenset(dlt.current.source().selected_resources)
-        session = Session(CargoClient(settings), options, load_id, dlt.current.source_state(), destination, tables)
+        if self._ahead is not None:
+            session = self._ahead.result()
+        else:
+            # A window leaves the state as it is, so it gets one of its own.
+            state = state if self.options.window is None else copy.deepcopy(dict(state))
+            session = self.new_session(pipeline, self.options, load_id, state, tables)
+        if session.windowed and pipeline:
+            session.destination = PipelineDestination(pipeline)
         session.watch = self.watch
         return session
+
+    def find_window(self) -> None:
+        """Find the scheduler's interval where it was asked for. Raises BadSettings where there is none.
+
+        Best called in the thread of the task: a scheduler's context need not reach others.
+        """
+        if not self._external_window:
+            return
+        if (window := scheduled() or self.options.window) is None:
+            raise BadSettings(
+                "external_window: there is no interval; set DLT_INTERVAL_START and DLT_INTERVAL_END, or run it in a"
+                " task of Airflow that has a data interval (a manual trigger without a logical date has none)"
+            )
+        self.options = replace(self.options, window=window)
+
+    def read_ahead(self, session: Future[Session] | None) -> None:
+        """Have the next load take what ``session`` has read, or its failure; None: let it read for itself."""
+        self._ahead = session
+
+    def new_session(
+        self,
+        pipeline: Pipeline | None,
+        options: Options,
+        run_id: str,
+        state: dict[str, Any],
+        tables: frozenset[str],
+        shared: Onces | None = None,
+    ) -> Session:
+        """Make a session. Several that have ``shared`` between them, and ``state``, read once what is in there."""
+        settings = self.settings()
+        spool_dir = Path(pipeline.working_dir) / "spool" if pipeline else None
+        key = settings.pii_key
+        salted = replace(options.shaping, salted=digest_of(key.reveal()) if key else "")
+        options = replace(options, in_flight=settings.in_flight, spool_dir=spool_dir, shaping=salted)
+        destination = PipelineDestination(pipeline) if pipeline and options.window is None else None
+        return Session(CargoClient(settings), options, run_id, state, destination, tables, shared)
 
     def settings(self) -> Settings:
         """Find the settings of this source."""
@@ -235,44 +306,86 @@ def pull_of(source: DltSource) -> Pull:
 def entity_rows(pull: Pull, table: str) -> Sheet:
     """Yield the files of one entity table."""
     session = pull.session()
-    read = read_table(session, table, NamingConvention().normalize_path)
+    read = table_of(session, table)
     pull.outcomes[table] = read.outcome
     if read.spooled is None:
         return
     new = not session.memory.table_state(table)
-    if table in session.memory.anew:
+    if session.windowed:
+        new = _begin(session, table)
+    elif table in session.memory.anew:
         start_anew(table)
     yield from _files(read.spooled, new=new)
-    session.memory.keep_state(table, **read.state)
+    if not session.windowed:
+        session.memory.keep_state(table, **read.state)
+
+
+def table_of(session: Session, table: str) -> TableRead:
+    """Give what is read of an entity table, which is read once."""
+    return session.handed.get(table, lambda: read_table(session, table, NamingConvention().normalize_path))
+
+
+def _begin(session: Session, table: str, model: str | None = None) -> bool:
+    """Say whether a window has to make its table; one that dlt knows and the destination has lost is made anew.
+
+    All that a window leaves in the state is whose workspace it is, and whose rows a model's table has begun with.
+    """
+    state = dlt.current.source_state()
+    if workspace := session.state.get("workspace"):
+        state.setdefault("workspace", workspace)
+    if model is not None and table not in state.get("writers", {}):
+        state.setdefault("begun", {}).setdefault(table, model)
+    new = not session.destination.has(table)
+    if new:
+        start_anew(table)
+    return new
 
 
 def record_rows(pull: Pull) -> Sheet:
     """Yield the files of the rows of all chosen models, each for a table of its own."""
-    session, fold = pull.session(), NamingConvention().normalize_path
+    session = pull.session()
     try:
-        everything = list_models(session, fold)
-        models = choose(everything, session.options.models)
+        everything, models = chosen_models(session)
     except Refused as refused:
         note = skip_or_raise(session, RECORDS, refused)
         pull.outcomes[RECORDS] = Outcome(RECORDS, RECORDS, lane="none", status="skipped", note=note)
         return
     session.options.shaping.check_tables(model.table for model in everything)
-    for uuid in session.memory.known_models.keys() - {model.uuid for model in everything}:
-        table = str(session.memory.known_models[uuid].get("table"))
+    known = {} if session.windowed else session.memory.known_models
+    for uuid in known.keys() - {model.uuid for model in everything}:
+        table = str(known[uuid].get("table"))
         session.memory.forget_records(uuid)
         note = "the model is gone in Cargo: its table stays as it is"
         pull.outcomes[table] = Outcome(RECORDS, table, lane="none", note=note)
     shaped = 0
     for model in models:
-        outcome = pull.outcomes[model.table] = Outcome(RECORDS, model.table, lane="none")
+        pull.outcomes[model.table] = Outcome(RECORDS, model.table, lane="none")
         before = session.memory.record_state(model.uuid, model.table)
-        read = _read(session, model, before, outcome)
+        read, outcome = rows_of(session, model)
+        pull.outcomes[model.table] = outcome
         if read is not None:
             shaped += read.shape is not None
             yield from _model_files(session, read, outcome, new=not before)
-            session.memory.keep_records(model.uuid, model.table, read.state)
+            if not session.windowed:
+                session.memory.keep_records(model.uuid, model.table, read.state)
     if shaped == len(models) and (unmet := session.options.shaping.unmet):
         log.warning("exclude or pii: no column of what was loaded fits %s", ", ".join(unmet))
+
+
+def chosen_models(session: Session) -> tuple[list[Model], list[Model]]:
+    """Give all models of the workspace, and those whose rows are to load."""
+    everything = list_models(session, NamingConvention().normalize_path)
+    return everything, choose(everything, session.options.models)
+
+
+def rows_of(session: Session, model: Model) -> tuple[ModelRead | None, Outcome]:
+    """Give what is read of the rows of a model (None: it is skipped), which is read once, and how that went."""
+    return session.handed.get(("rows", model.uuid), lambda: _rows_of(session, model))
+
+
+def _rows_of(session: Session, model: Model) -> tuple[ModelRead | None, Outcome]:
+    outcome = Outcome(RECORDS, model.table, lane="none")
+    return _read(session, model, session.memory.record_state(model.uuid, model.table), outcome), outcome
 
 
 def _read(session: Session, model: Model, before: dict[str, Any], outcome: Outcome) -> ModelRead | None:
@@ -300,7 +413,14 @@ def _model_files(session: Session, read: ModelRead, outcome: Outcome, *, new: bo
     named = str(session.memory.known_models.get(read.model.uuid, {}).get("table") or table)
     renamed = f"was {named}, which stays as it is" if named != table else ""
     outcome.note = "; ".join(part for part in (renamed, str(drift), read.note) if part)
-    if drift.retyped or table in session.memory.anew:
+    if session.windowed:
+        new = _begin(session, table, read.model.uuid)
+        if drift.retyped and not new:
+            raise BadSettings(
+                f"{table}: {drift.retyped[0]} has another type now: run a sync without a window, which loads all rows"
+                " anew"
+            )
+    elif drift.retyped or table in session.memory.anew:
         start_anew(table)
     key = next(column.name for column in read.shape.columns if column.field == "_id")
     hints = dlt.mark.make_hints(

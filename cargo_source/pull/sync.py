@@ -74,6 +74,7 @@ def sync(
     even where the sync fails. Raises CargoError by remedy; the destination is then as after its last load.
     """
     pull = pull_of(source)
+    pull.find_window()
     if watch is not None:
         pull.watch = watch
     report = report or SyncReport(pipeline.pipeline_name, pipeline.dataset_name or "")
@@ -81,7 +82,7 @@ def sync(
     with held(Path(pipeline.pipelines_dir), pipeline.pipeline_name):
         try:
             _once(pipeline, source, pull, report)
-            if pull.resumed:
+            if pull.resumed and pull.options.window is None:
                 # What was read before belongs to the time when it was begun: what is new since comes now.
                 _once(pipeline, source, pull, report)
         finally:

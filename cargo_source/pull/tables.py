@@ -98,6 +98,8 @@ def _read_list(
 ) -> tuple[Spooled, dict[str, Any]]:
     """Read a whole list, and spool what differs from the last time."""
     sheet = session.sheet(entity)
+    if session.options.window is not None and not session.options.window.lists:
+        return sheet.finish(), state
     if kept and session.now - parse_time(kept["watermark"]) < timedelta(hours=snapshot.every_hours):
         return sheet.finish(), kept
     rows, digest = differing(_listed(session, entity, fold), _key(entity), kept.get("digest"))

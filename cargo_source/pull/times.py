@@ -44,13 +44,15 @@ class Span:
 
     ``sweep`` says that what moves without a signal is due to be looked through whole; ``swept`` is the start for it:
     when that was last done, less the lookback (None: never). Whether the API's own filters are inclusive is not
-    documented, so the bounds that are sent lie a second outside.
+    documented, so the bounds that are sent lie a second outside. A ``bounded`` span was given from outside: it is
+    half-open, rows are cut at its bounds, and what lies outside is left alone.
     """
 
     start: datetime | None
     end: datetime
     sweep: bool = True
     swept: datetime | None = None
+    bounded: bool = False
 
     @property
     def after(self) -> str | None:
@@ -65,6 +67,12 @@ class Span:
     def reached_by(self, moment: datetime | None) -> bool:
         """Say whether something that last moved at ``moment`` (None: unknown) may have news in this stretch."""
         return self.start is None or (moment is not None and moment >= self.start)
+
+    def holds(self, moment: datetime | None) -> bool:
+        """Say whether a row of this time belongs here; one that tells no time (None) belongs to every window."""
+        if not self.bounded or moment is None:
+            return True
+        return self.start is not None and self.start <= moment < self.end
 
     def reached_since_sweep(self, moment: datetime | None) -> bool:
         """Say the same of something that only a sweep finds."""

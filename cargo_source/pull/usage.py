@@ -1,7 +1,7 @@
 """Usage by day: counters that the API gives for one unit and one dimension at a time."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import product
 from typing import Any
 
@@ -21,17 +21,31 @@ def read_usage(
 
     Gives what to remember for next time. See ``GET billing/usage/metrics``.
     """
-    first = (span.start or session.since).date() - timedelta(days=how.reread_days)
+    first, last = _days(session, how, span)
     # Whether the last day is inclusive is not documented.
-    days = {how.after: first.isoformat(), how.before: (session.now.date() + timedelta(days=1)).isoformat()}
+    days = {how.after: first.isoformat(), how.before: (last + timedelta(days=1)).isoformat()}
     sheet = session.sheet(entity)
     digest = _digest(session, entity, days)
     if digest is None or digest != before:
         cuts = product(how.units, (None, *how.dimensions))
-        session.each(lambda cut: sheet.add(list(_rows(session, entity, how, days, *cut))), cuts)
+
+        def take(cut: tuple[str, str | None]) -> None:
+            rows = _rows(session, entity, how, days, *cut)
+            # The API may give a day more than a window from outside has.
+            within = first.isoformat(), last.isoformat()
+            sheet.add([row for row in rows if not span.bounded or within[0] <= row["date"][:10] <= within[1]])
+
+        session.each(take, cuts)
     spooled = sheet.finish()
     session.watch(entity.table, spooled.rows, spooled.rows)
     return spooled, digest
+
+
+def _days(session: Session, how: Metered, span: Span) -> tuple[date, date]:
+    """Give the first and the last day to read: of a window from outside, every day that it touches."""
+    if span.bounded and span.start is not None:
+        return span.start.date(), (span.end - timedelta(microseconds=1)).date()
+    return (span.start or session.since).date() - timedelta(days=how.reread_days), session.now.date()
 
 
 def _digest(session: Session, entity: Entity, days: dict[str, str]) -> str | None:
