@@ -214,6 +214,15 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
     since: Annotated[
         str | None, typer.Option(help="Where the first sync starts: 2026-03-01 or 2026-03-01T09:00:00+01:00.")
     ] = None,
+    deletes: Annotated[
+        str, typer.Option(help="What becomes of rows that are gone in Cargo: soft (marked), hard (removed) or ignore.")
+    ] = "soft",
+    full_refresh_every: Annotated[
+        float, typer.Option(metavar="DAYS", help="Days after which rows of a model are read whole again.")
+    ] = 7,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Believe that a table that had many rows has none.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where an entity would be skipped.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -245,6 +254,9 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             exclude=exclude or (),
             pii=dict(_pairs(pii, "--pii")),  # type: ignore[arg-type] # the source says which treatments there are
             strict=strict,
+            deletes=deletes,  # type: ignore[arg-type] # as above
+            full_refresh_every=full_refresh_every,
+            allow_empty=allow_empty,
         )
         with render.progress() as watch:
             run_sync(pipeline, source, watch=watch, report=report)

@@ -122,20 +122,20 @@ def same(cell: Any, value: Any, kind: str) -> bool:
     return cell == value
 
 
-def differences(target: Target, box: Any, *, skip: set[str] = frozenset(), deleted: bool = False) -> list[str]:
-    """Everything in which tables differ from the sandbox's truth; ``deleted`` allows rows that Cargo has no more."""
+def differences(target: Target, box: Any, *, skip: set[str] = frozenset()) -> list[str]:
+    """Everything in which tables differ from the sandbox's truth; rows that Cargo has no more have to be marked."""
     found = []
     with target.opened():
         for table, entity in ENTITIES.items():
             if table not in skip and not (entity.on_request and table not in target.tables()):
-                found += entity_differences(target, box, table, deleted=deleted)
+                found += entity_differences(target, box, table)
         if "models" not in skip and "records" not in skip:
             for model in box.truth("models"):
-                found += model_differences(target, box, model, deleted=deleted)
+                found += model_differences(target, box, model)
     return found
 
 
-def entity_differences(target: Target, box: Any, table: str, *, deleted: bool = False) -> list[str]:
+def entity_differences(target: Target, box: Any, table: str) -> list[str]:
     if table == "agent_runs":
         return agent_run_differences(target, box)
     truth = box.truth(table)
@@ -148,7 +148,7 @@ def entity_differences(target: Target, box: Any, table: str, *, deleted: bool = 
     names = {field: snake(field) for row in truth for field in row if field not in SECRET.get(table, ())}
     landed = {tuple(_plain(row[snake(field)]) for field in key): row for row in target.rows(table)}
     wanted = {tuple(row[field] for field in key): row for row in truth}
-    found = _keys(table, landed, wanted, deleted=deleted)
+    found = _keys(table, landed, wanted)
     types = target.types(table)
     for identity in landed.keys() & wanted.keys():
         for field, name in names.items():
@@ -163,13 +163,13 @@ def entity_differences(target: Target, box: Any, table: str, *, deleted: bool = 
     return found
 
 
-def model_differences(target: Target, box: Any, model: dict[str, Any], *, deleted: bool = False) -> list[str]:
+def model_differences(target: Target, box: Any, model: dict[str, Any]) -> list[str]:
     (table,) = [name for uuid, name in target.query('SELECT uuid, "table" FROM cargo.models') if uuid == model["uuid"]]
     types = target.types(table)
     truth = box.truth_rows(model["uuid"])
     landed = {row["_id"]: row for row in target.rows(table)}
     wanted = {row["_id"]: row for row in truth}
-    found = _keys(table, landed, wanted, deleted=deleted)
+    found = _keys(table, landed, wanted)
     columns = column_of(types, sorted({field for row in truth for field in row}))
     for identity in landed.keys() & wanted.keys():
         for field, name in columns.items():
@@ -203,7 +203,7 @@ def agent_run_differences(target: Target, box: Any) -> list[str]:
             children[run["parentMessageUuid"]] = children.get(run["parentMessageUuid"], 0) + 1
     landed = {row["message_uuid"]: row for row in target.rows("agent_runs")}
     answers = {row["uuid"]: row for row in box.truth("messages") if row["type"] == "assistant"}
-    found = _keys("agent_runs", landed, answers, deleted=False)
+    found = _keys("agent_runs", landed, answers)
     for uuid in landed.keys() & answers.keys():
         message, row = answers[uuid], landed[uuid]
         chat, usage, evaluation = (
@@ -280,6 +280,9 @@ def _change_row(row: dict[str, Any], box: Any) -> dict[str, Any]:
     }
 
 
-def _keys(table: str, landed: dict, wanted: dict, *, deleted: bool) -> list[str]:
+def _keys(table: str, landed: dict, wanted: dict) -> list[str]:
+    """What is lacking, what Cargo has no more without a mark, and what it has although a mark says otherwise."""
+    marked = {key for key, row in landed.items() if row["_cargo_deleted_at"] is not None}
     found = [f"{table}: {key} is missing" for key in wanted.keys() - landed.keys()]
-    return found if deleted else found + [f"{table}: {key} is not in Cargo" for key in landed.keys() - wanted.keys()]
+    found += [f"{table}: {key} is not in Cargo" for key in landed.keys() - wanted.keys() - marked]
+    return found + [f"{table}: {key} is marked, and is in Cargo" for key in wanted.keys() & marked]

@@ -41,7 +41,7 @@ CHANGES = Entity(
     call=Call("GET", "segmentation/changes/list", "changes", page=100, send={"segmentUuid": "uuid"}),
     reading=Gated("segments", signals=("lastChange.createdAt",), cursor="createdAt"),
     evidence="pages until an empty one",
-    keep=("uuid", "segmentUuid", "createdAt"),
+    keep=("uuid", "segmentUuid", "createdAt", "removedRecordsCount"),
     columns=columns("""
         uuid                   text!      the change
         workspaceUuid          text       -> workspaces.uuid  its workspace

@@ -39,26 +39,31 @@ PAGES = "pages"
 
 @dataclass(frozen=True)
 class Landing:
-    """What came by a lane. ``refreshing`` says that the workspace was still writing, so that rows may be missing."""
+    """What came by a lane. ``refreshing`` says that the workspace was still writing, so that rows may be missing.
+
+    ``proven`` says that as many rows came as there are, so that a row that did not come is gone.
+    """
 
     lane: str
     refreshing: bool = False
+    proven: bool = True
 
 
-def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: Sheet) -> Landing:
+def export_rows(session: Session, shape: Shape, since: datetime | None, sheet: Sheet, selected: str = "*") -> Landing:
     """Have the workspace export the table as parquet and bring the files into the sheet's schema.
 
-    See ``POST storage/query/download``. ``since`` limits the export to rows written since then. The rows that came are
+    See ``POST storage/query/download``. ``since`` limits the export to rows written since then, ``selected`` to some
+    columns. The rows that came are
     held against a count of their own: an export that lacks a file would look like a smaller table. Raises
     IncompleteRead where they stay fewer, or more, than there are.
     """
-    body = {"query": f"SELECT * {_source(shape, since)}", "format": "parquet"}
+    body = {"query": f"SELECT {selected} {_source(shape, since)}", "format": "parquet"}
     before = count_rows(session, shape, since)
     got = 0
     for attempt in range(1, EXPORTS + 1):
         # An export only reads, so asking again after a failure does no harm.
         answer = session.client.post("storage/query/download", body, repeatable=True).json()
-        landing = Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")))
+        landing = Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")), proven=before is not None)
         try:
             got = sum(_bring(session, link, shape, sheet) for link in answer_links(answer))
         except LinkExpired:

@@ -1,12 +1,14 @@
 """How each way of reading in the catalogue is carried out, for one entity and one window at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from cargo_source.catalog import ENTITIES
-from cargo_source.catalog.entity import Entity, Gated, Recent, Snapshot, Unfolded, Window
+from cargo_source.catalog.entity import Call, Entity, Gated, Recent, Snapshot, Unfolded, Window
+from cargo_source.pull.children import Again, Children
+from cargo_source.pull.deletes import beside
 from cargo_source.pull.following import moved_rows, take_open_rows
 from cargo_source.pull.landing import Landing
 from cargo_source.pull.pages import Row
@@ -43,6 +45,15 @@ def _snapshot(session: Session, entity: Entity, snapshot: Snapshot) -> Read:
         rows = [{**row, snapshot.dated: session.now.date().isoformat()} for row in rows]
     session.watch(entity.table, len(rows), len(rows))
     return Read(rows=rows)
+
+
+def second_look(session: Session, table: str) -> list[Row]:
+    """Give a whole list once more: what both looks lack is gone."""
+    entity = ENTITIES[table]
+    if not isinstance(entity.reading, Snapshot):
+        raise TypeError(f"{table} is not read as a whole list")
+    snapshot = entity.reading
+    return session.reading(table, ("second look",), lambda: _snapshot(session, entity, snapshot)).rows
 
 
 def _window(session: Session, entity: Entity, window: Window, span: Span) -> Read:
@@ -102,22 +113,49 @@ def _has_news(row: Row, moved: datetime | None, recent: Recent, horizon: datetim
 
 def _gated(session: Session, entity: Entity, gated: Gated, span: Span) -> Read:
     landing, call = Landing(session, entity, span), entity.listed_by
-    shape = SHAPERS.get(entity.table, _as_it_is)
+    shape, children = SHAPERS.get(entity.table, _as_it_is), Children(session, entity, gated)
+    whole = gated.swept == "whole" and (span.start is None or span.sweep)
 
     def of_parent(parent: Row) -> None:
         for page in session.listing(entity, call, {}, parent):
+            children.take(page)
             landing.take([moved_rows(entity, [shape(session, parent, row) for row in page], span)])
         landing.covered.add(parent["uuid"])
+        children.read(parent["uuid"])
+
+    def without_parent(how: Call) -> Iterator[list[Row]]:
+        for page in session.listing(entity, how, {}, parallel=whole):
+            children.take(page)
+            yield moved_rows(entity, page, span)
+
+    def again(parent: Any) -> Iterator[list[Row]]:
+        if parent is not None:
+            return session.listing(entity, call, {}, {"uuid": parent})
+        return session.listing(entity, replace(call, send={}) if whole else gated.also or call, {})
 
     if gated.also:
-        landing.take(moved_rows(entity, page, span) for page in session.listing(entity, gated.also, {}))
-    if gated.swept == "whole" and (span.start is None or span.sweep):
-        whole = replace(call, send={})
-        landing.take(moved_rows(entity, page, span) for page in session.listing(entity, whole, {}, parallel=True))
+        landing.take(without_parent(gated.also))
+        children.read(None)
+    if whole:
+        landing.take(without_parent(replace(call, send={})))
+        children.read_whole()
     else:
         session.each(of_parent, _moved_parents(session, entity, gated, span))
     take_open_rows(session, entity, span, landing, read_entity)
-    return landing.finish()
+    read = landing.finish()
+    gone = children.gone(Again(again, lambda: second_look(session, gated.parent)), _all_parents(session, gated, span))
+    read.sheets[entity.table] = beside(session, read.sheets[entity.table], entity.key, gone)
+    return read
+
+
+def _all_parents(session: Session, gated: Gated, span: Span) -> list[Row] | None:
+    """Give all parents where a sweep asks each of them for its children, and where it is known which there are."""
+    swept = gated.swept == "parents" and span.sweep
+    return read_entity(session, gated.parent, span).rows if swept and _is_listed_whole(gated) else None
+
+
+def _is_listed_whole(gated: Gated) -> bool:
+    return isinstance(ENTITIES[gated.parent].reading, Snapshot)
 
 
 def _moved_parents(session: Session, entity: Entity, gated: Gated, span: Span) -> list[Row]:
@@ -144,7 +182,7 @@ def _parents_landed(session: Session, entity: Entity) -> set[Any]:
 
 
 def _signalled(row: Row, gated: Gated, span: Span) -> bool:
-    if not isinstance(ENTITIES[gated.parent].reading, Snapshot):
+    if not _is_listed_whole(gated):
         # Only parents that moved are among the rows of the others.
         return True
     return any(span.reached_by(moment) for signal in gated.signals if (moment := time_at(row, signal)))

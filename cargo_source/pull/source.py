@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import dlt
 from dlt.common.destination.capabilities import DestinationCapabilitiesContext
@@ -24,17 +24,21 @@ from dlt.pipeline.pipeline import Pipeline
 from cargo_source.api import CargoClient
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings, suggest
+from cargo_source.pull.deletes import beside, columns_of, every_row, marked_before, told
 from cargo_source.pull.digest import digest_of
-from cargo_source.pull.dlt_tables import MERGE, dlt_columns, drift_of, references, start_anew
-from cargo_source.pull.options import Options
+from cargo_source.pull.dlt_tables import MERGE, dlt_columns, drift_of, known_columns, references, start_anew
+from cargo_source.pull.options import FULL_REFRESH, Deletes, Options
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pipeline_destination import PipelineDestination
-from cargo_source.pull.records import RECORDS, Model, ModelRead, choose, list_models, read_model
+from cargo_source.pull.reading import second_look
+from cargo_source.pull.records import RECORDS, Model, ModelRead, choose, list_models, read_model, sweeps_of
 from cargo_source.pull.session import Refused, Session, Watch
 from cargo_source.pull.shaping import Shaping, Treatment
-from cargo_source.pull.spool import Spooled
+from cargo_source.pull.spool import Chunk, Spooled
+from cargo_source.pull.sweeps import Sweeps
 from cargo_source.pull.tables import read_table, skip_or_raise
 from cargo_source.pull.times import LOOKBACK, parse_time
+from cargo_source.pull.typed import DELETED_AT
 from cargo_source.settings import Secret, Settings, resolve
 
 log = logging.getLogger("cargo_source")
@@ -56,6 +60,9 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     pii: Mapping[str, Treatment] | None = None,
     query_lane: bool = True,
     strict: bool = False,
+    deletes: Deletes = "soft",
+    full_refresh_every: timedelta | float = FULL_REFRESH,
+    allow_empty: bool = False,
 ) -> DltSource:
     """Give a dlt source with every entity of a Cargo workspace and the rows of its models.
 
@@ -69,6 +76,10 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     has a zone; default: the workspace's creation), ``lookback``
     how far later ones reach back for rows that arrive late. ``query_lane`` lets runs and spans come by SQL where that
     is cheaper. ``strict`` makes every skipped entity a failure.
+
+    ``deletes`` says what becomes of a row that is gone in Cargo: ``soft`` marks it in ``_cargo_deleted_at``, ``hard``
+    removes it, ``ignore`` leaves it as it is. ``full_refresh_every`` (a timedelta, or days) is how often rows of a
+    model are read whole at least. A table that had many rows and has none is a stop, unless ``allow_empty``.
 
     Settings that are not given come from the environment (``CARGO_API_TOKEN``, ``CARGO_API_URL``), then from dlt's
     configuration (``[sources.cargo]``). Raises BadSettings for a table that does not exist. Speaks to nobody until
@@ -91,6 +102,9 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
         named=frozenset(only or ()) | (frozenset({RECORDS}) if models else frozenset()),
         strict=strict,
         query_lane=query_lane,
+        deletes=_checked_deletes(deletes),
+        full_refresh_every=_interval(full_refresh_every),
+        allow_empty=allow_empty,
         shaping=Shaping(columns or {}, tuple(exclude), pii or {}),
     )
     for entity in ENTITIES.values():
@@ -110,6 +124,25 @@ def _listed(names: str | Sequence[str] | None) -> list[str] | None:
     return [names] if isinstance(names, str) else None if names is None else list(names)
 
 
+def _checked_deletes(deletes: str) -> Deletes:
+    """Give what becomes of rows that are gone. Raises BadSettings for a word that is not known."""
+    for known in get_args(Deletes):
+        if deletes == known:
+            return cast("Deletes", deletes)
+    raise BadSettings(f"deletes: {deletes!r} can be soft, hard or ignore{suggest(deletes, get_args(Deletes))}")
+
+
+def _interval(every: timedelta | float) -> timedelta:
+    """Read an interval; a number counts days. Raises BadSettings where it is not positive."""
+    try:
+        interval = every if isinstance(every, timedelta) else timedelta(days=every)
+    except (OverflowError, ValueError):
+        interval = timedelta(0)
+    if interval <= timedelta(0):
+        raise BadSettings(f"full_refresh_every: {every} has to be a number of days above 0")
+    return interval
+
+
 def _moment(since: datetime | str | None) -> datetime | None:
     """Read where history starts; a time without a zone is UTC. Raises BadSettings for a text that is no time."""
     try:
@@ -125,7 +158,12 @@ def _resources(pull: "Pull", tables: tuple[str, ...], *, with_records: bool) -> 
         resource = dlt.resource(
             entity_rows,
             name=table,
-            columns=dlt_columns(pull.options.columns(entity), entity.key),
+            columns=dlt_columns(
+                pull.options.columns(entity),
+                entity.key,
+                hard=pull.options.deletes == "hard",
+                merge_key=entity.merge_key,
+            ),
             primary_key=list(entity.key),
             write_disposition=MERGE,
             references=references(pull.options.columns(entity)),
@@ -176,6 +214,12 @@ class Pull:
         tables = frozenset(dlt.current.source().selected_resources)
         session = Session(CargoClient(settings), options, load_id, dlt.current.source_state(), destination, tables)
         session.watch = self.watch
+        if destination is not None and options.deletes != "ignore" and not destination.readable:
+            session.close()
+            raise BadSettings(
+                "the destination cannot be asked in SQL which rows it holds, which rows that are gone are found by; say"
+                " deletes='ignore' (--deletes ignore), or take a destination that can, such as duckdb or postgres"
+            )
         return session
 
     def settings(self) -> Settings:
@@ -225,11 +269,17 @@ def entity_rows(pull: Pull, table: str) -> Sheet:
     pull.outcomes[table] = read.outcome
     if read.spooled is None:
         return
-    new = not session.memory.table_state(table)
+    new = not session.memory.table_state(table) or _lacks_mark(session, table)
     if table in session.memory.anew:
         start_anew(table)
     yield from _files(read.spooled, new=new)
     session.memory.keep_state(table, **read.state)
+
+
+def _lacks_mark(session: Session, table: str) -> bool:
+    """Say whether a table was made before rows were marked as deleted, and has yet to get the column."""
+    columns = columns_of(session, table)
+    return bool(columns) and DELETED_AT not in columns
 
 
 def record_rows(pull: Pull) -> Sheet:
@@ -243,30 +293,64 @@ def record_rows(pull: Pull) -> Sheet:
         pull.outcomes[RECORDS] = Outcome(RECORDS, RECORDS, lane="none", status="skipped", note=note)
         return
     session.options.shaping.check_tables(model.table for model in everything)
-    for uuid in session.memory.known_models.keys() - {model.uuid for model in everything}:
-        table = str(session.memory.known_models[uuid].get("table"))
-        session.memory.forget_records(uuid)
-        note = "the model is gone in Cargo: its table stays as it is"
-        pull.outcomes[table] = Outcome(RECORDS, table, lane="none", note=note)
+    yield from _gone_models(pull, session, everything)
     shaped = 0
+    states = {model.uuid: session.memory.record_state(model.uuid, model.table) for model in models}
+    sweeps = sweeps_of(session, states)
     for model in models:
         outcome = pull.outcomes[model.table] = Outcome(RECORDS, model.table, lane="none")
-        before = session.memory.record_state(model.uuid, model.table)
-        read = _read(session, model, before, outcome)
+        before = states[model.uuid]
+        read = _read(session, model, before, sweeps, outcome)
         if read is not None:
             shaped += read.shape is not None
-            yield from _model_files(session, read, outcome, new=not before)
+            new = not before or _lacks_mark(session, model.table)
+            yield from _model_files(session, read, before, outcome, new=new)
             session.memory.keep_records(model.uuid, model.table, read.state)
     if shaped == len(models) and (unmet := session.options.shaping.unmet):
         log.warning("exclude or pii: no column of what was loaded fits %s", ", ".join(unmet))
 
 
-def _read(session: Session, model: Model, before: dict[str, Any], outcome: Outcome) -> ModelRead | None:
+def _gone_models(pull: Pull, session: Session, everything: Sequence[Model]) -> Sheet:
+    """Mark the rows of models that are gone, once two looks at the list of models agree on it."""
+    gone = session.memory.known_models.keys() - {model.uuid for model in everything}
+    if not gone:
+        return
+    seen = {row["uuid"] for row in second_look(session, "models")}
+    taken = {model.table for model in everything}
+    for uuid in sorted(gone - seen):
+        table = str(session.memory.known_models[uuid].get("table"))
+        session.memory.forget_records(uuid)
+        outcome = pull.outcomes[table] = Outcome(RECORDS, table, lane="none")
+        outcome.note = "the model is gone in Cargo: its table stays as it is"
+        if table not in taken and session.options.deletes != "ignore" and "_id" in columns_of(session, table):
+            chunks = every_row(session, table, ["_id"])
+            chunks += marked_before(session, table, ["_id"], session.memory.known_models[uuid])
+            outcome.rows = sum(chunk.rows for chunk in chunks)
+            outcome.note = f"the model is gone in Cargo; {told(session, table) or 'it had no rows'}"
+            yield from _marks(session, table, chunks)
+
+
+def _marks(session: Session, table: str, chunks: list[Chunk]) -> Sheet:
+    """Hand tombstones of a table whose model is gone to dlt, which knows its columns."""
+    if not chunks:
+        return
+    hints = dlt.mark.make_hints(
+        table_name=table,
+        columns=known_columns(table, hard=session.options.deletes == "hard"),
+        primary_key="_id",
+        write_disposition=MERGE,
+    )
+    yield dlt.mark.with_hints([], hints, create_table_variant=True)
+    for chunk in chunks:
+        yield _file(chunk, table)
+
+
+def _read(session: Session, model: Model, before: dict[str, Any], sweeps: Sweeps, outcome: Outcome) -> ModelRead | None:
     """Read one model; None where it is skipped."""
     started = time.monotonic()
     with session.client.stats.scope() as asked:
         try:
-            return read_model(session, model, before, NamingConvention().normalize_path)
+            return read_model(session, model, before, sweeps, NamingConvention().normalize_path)
         except Refused as refused:
             vanished = refused.error.reason == "modelNotFound"
             outcome.note = "deleted in Cargo meanwhile" if vanished else skip_or_raise(session, RECORDS, refused)
@@ -276,11 +360,10 @@ def _read(session: Session, model: Model, before: dict[str, Any], outcome: Outco
             outcome.requests, outcome.seconds = asked.requests, time.monotonic() - started
 
 
-def _model_files(session: Session, read: ModelRead, outcome: Outcome, *, new: bool) -> Sheet:
+def _model_files(session: Session, read: ModelRead, before: dict[str, Any], outcome: Outcome, *, new: bool) -> Sheet:
     if read.shape is None or read.spooled is None or read.landing is None:
         return
     table = read.shape.table
-    outcome.lane, outcome.rows = read.landing.lane, read.spooled.rows
     outcome.status = "refreshing" if read.landing.refreshing else "complete"
     drift = drift_of(table, read.shape.columns)
     named = str(session.memory.known_models.get(read.model.uuid, {}).get("table") or table)
@@ -289,27 +372,34 @@ def _model_files(session: Session, read: ModelRead, outcome: Outcome, *, new: bo
     if drift.retyped or table in session.memory.anew:
         start_anew(table)
     key = next(column.name for column in read.shape.columns if column.field == "_id")
+    marked = [] if drift.retyped else marked_before(session, table, [key], before)
+    spooled = beside(session, read.spooled, [key], marked)
+    outcome.lane, outcome.rows = read.landing.lane, spooled.rows
     hints = dlt.mark.make_hints(
         table_name=table,
-        columns=dlt_columns(read.shape.columns, (key,)),
+        columns=dlt_columns(read.shape.columns, (key,), hard=session.options.deletes == "hard"),
         primary_key=key,
         write_disposition=MERGE,
         additional_table_hints={"description": read.shape.description},
     )
     # The resource fills a table for each model: the hints of this one come first, as a variant of the resource.
     yield dlt.mark.with_hints([], hints, create_table_variant=True)
-    yield from _files(read.spooled, new=new, table=table)
+    yield from _files(spooled, new=new, table=table)
 
 
 def _files(spooled: Spooled, *, new: bool, table: str | None = None) -> Sheet:
     """Hand finished files to dlt as they are; a table without rows gets an empty one, which makes it."""
     chunks = spooled.chunks or ([spooled.empty()] if new else [])
     for chunk in chunks:
-        item = dlt.mark.with_file_import(str(chunk.path), "parquet", chunk.rows)
-        if table is not None:
-            # dlt passes the data, here none, to the function that names the table.
-            item.data = table
-        yield item
+        yield _file(chunk, table)
+
+
+def _file(chunk: Chunk, table: str | None = None) -> DataItemWithMeta:
+    item = dlt.mark.with_file_import(str(chunk.path), "parquet", chunk.rows)
+    if table is not None:
+        # dlt passes the data, here none, to the function that names the table.
+        item.data = table
+    return item
 
 
 def _table_named(item: str) -> str:

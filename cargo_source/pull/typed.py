@@ -22,6 +22,7 @@ from cargo_source.pull.wire import to_json
 
 EXTRA = "_cargo_extra"
 RUN_ID = "_cargo_run_id"
+DELETED_AT = "_cargo_deleted_at"
 OURS = (
     Column(
         EXTRA,
@@ -30,6 +31,7 @@ OURS = (
         "fields that the catalogue does not know, and values that did not fit their column",
     ),
     Column(RUN_ID, RUN_ID, "text", "the sync that wrote the row"),
+    Column(DELETED_AT, DELETED_AT, "timestamp", "when a sync found the row gone in Cargo; null while it is there"),
 )
 
 ARROW: dict[Type, pa.DataType] = {
@@ -90,6 +92,7 @@ def arrow_table(  # noqa: PLR0913 - rows, and all that says what becomes of them
     ]
     cells.append([_extra(extras[i]) if i in extras else None for i in range(len(rows))])
     cells.append([run_id] * len(rows))
+    cells.append([None] * len(rows))
     schema = arrow_schema(columns)
     return pa.Table.from_arrays(
         [pa.array(values, type=field.type) for values, field in zip(cells, schema, strict=True)],
