@@ -138,6 +138,8 @@ def differences(target: Target, box: Any, *, skip: set[str] = frozenset()) -> li
 def entity_differences(target: Target, box: Any, table: str) -> list[str]:
     if table == "agent_runs":
         return agent_run_differences(target, box)
+    if table == "segment_members":
+        return segment_member_differences(target, box)
     truth = box.truth(table)
     if table == "change_rows":
         truth = [_change_row(row, box) for row in truth if row["_kind"] != "unchanged"]
@@ -232,6 +234,32 @@ def agent_run_differences(target: Target, box: Any) -> list[str]:
             for name, value in expected.items()
             if row[name] != value
         ]
+    return found
+
+
+def segment_member_differences(target: Target, box: Any) -> list[str]:
+    """Compare with stays that follow from who was inside at each evaluation, those included who stayed as they were."""
+    rows_of: dict[str, list[dict[str, Any]]] = {}
+    for row in box.truth("change_rows"):
+        rows_of.setdefault(row["changeUuid"], []).append(row)
+    models = {segment["uuid"]: segment["modelUuid"] for segment in box.truth("segments")}
+    wanted, inside = {}, {}
+    for change in sorted(box.truth("changes"), key=lambda change: change["createdAt"]):
+        segment = change["segmentUuid"]
+        now = {row["_id"] for row in rows_of.get(change["uuid"], ()) if row["_kind"] != "removed"}
+        before = inside.setdefault(segment, {})
+        for record in now - before.keys():
+            before[record] = (segment, record, change["createdAt"])
+            wanted[before[record]] = {"entered_change_uuid": change["uuid"], "left_at": None, "left_change_uuid": None}
+        for record in before.keys() - now:
+            wanted[before.pop(record)] |= {"left_at": change["createdAt"], "left_change_uuid": change["uuid"]}
+    landed = {(r["segment_uuid"], r["record_id"], _plain(r["entered_at"])): r for r in target.rows("segment_members")}
+    found = _keys("segment_members", landed, wanted)
+    for key in landed.keys() & wanted.keys():
+        row = {name: _plain(landed[key][name]) for name in (*wanted[key], "model_uuid")}
+        expected = {**wanted[key], "model_uuid": models.get(key[0], row["model_uuid"])}
+        if row != expected:
+            found.append(f"segment_members {key}: {row}, not {expected}")
     return found
 
 

@@ -193,7 +193,7 @@ class Entity:
     admin: bool = False
     on_request: bool = False
     merge_key: tuple[str, ...] = ()
-    """Columns of which a row replaces all rows that share them; none where rows are replaced one by one."""
+    """Columns by which the rows that are written replace all that share them; none where each replaces its own key."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Older names of fields, where sources disagree."""
 

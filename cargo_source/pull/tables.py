@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from cargo_source.pull.agent_runs import read_agent_runs
 from cargo_source.pull.deletes import beside, gone_of_list, marked_before, told
 from cargo_source.pull.digest import differing
 from cargo_source.pull.landing import unfolded
+from cargo_source.pull.members import read_members
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pages import Row
 from cargo_source.pull.reading import read_entity, second_look
@@ -23,6 +25,12 @@ from cargo_source.pull.times import Span, format_time, parse_time
 from cargo_source.pull.usage import read_usage
 
 log = logging.getLogger("cargo_source")
+
+DERIVED: dict[str, Callable[[Session, Span], Spooled]] = {
+    "agent_runs": lambda session, span: read_agent_runs(session, span, with_runs="runs" in session.tables),
+    "segment_members": read_members,
+}
+"""What makes the rows of entities that the API does not have."""
 
 LANES: dict[type, str] = {
     Snapshot: "list",
@@ -85,7 +93,7 @@ def _read(session: Session, entity: Entity, fold: Normalise) -> tuple[Spooled, d
         return _read_list(session, entity, snapshot, kept, state, fold)
     match entity.reading:
         case Derived():
-            return read_agent_runs(session, span, with_runs="runs" in session.tables), state
+            return DERIVED[entity.table](session, span), state
         case Metered() as metered:
             spooled, digest = read_usage(session, entity, metered, span, kept.get("digest"))
             return spooled, {**state, "digest": digest}
