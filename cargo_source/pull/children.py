@@ -12,24 +12,49 @@ from typing import Any
 
 import pyarrow as pa
 
-from cargo_source.catalog.entity import Entity, Gated
+from cargo_source.catalog.entity import Entity, Gated, Unfolded
 from cargo_source.pull.deletes import (
+    FEW,
     TOGETHER,
     absent,
+    beside,
     database,
     files,
     follows_deletes,
     key_table,
     keys_of,
+    lacking,
     live_keys,
     names_of,
     paths_of,
+    tombstones,
 )
 from cargo_source.pull.landed import quoted
 from cargo_source.pull.pages import Row
 from cargo_source.pull.session import Session
-from cargo_source.pull.spool import Chunk
+from cargo_source.pull.spool import Chunk, Spooled
 from cargo_source.pull.typed import arrow_schema
+
+
+def gone_inside(session: Session, entity: Entity, how: Unfolded, spooled: Spooled) -> Spooled:
+    """Add tombstones of what lay inside of parents that were read again and does no more.
+
+    A parent that shows nothing of the kind tells nothing: the field may have been left out of the answer.
+    """
+    if entity.table not in session.tables or not spooled.rows or not follows_deletes(session, entity.table):
+        return spooled
+    by, read = entity.name_of(next(iter(how.carry))), files(paths_of(spooled))
+    with database() as db:
+        parents = db.execute(f"SELECT DISTINCT {by} FROM {read} LIMIT {FEW + 1}").fetchall()  # noqa: S608 - our own names
+    where = f"{by} IN ({quoted(parent for (parent,) in parents)})" if len(parents) <= FEW else "1 = 1"
+    here = live_keys(session, entity.table, entity.key, where)
+    of_these = session.spool.new_file()
+    with database() as db:
+        query = f"FROM {files([here])} AS a SEMI JOIN {read} AS b USING ({names_of([by])})"
+        db.execute(f"COPY ({query}) TO {quoted([str(of_these)])} (FORMAT parquet)")
+    gone, count = lacking(session, entity.key, [of_these], paths_of(spooled))
+    marks = tombstones(session, entity.table, entity.key, gone, count) if count else []
+    return beside(session, spooled, entity.key, marks)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Call, Entity, Gated, Recent, Snapshot, Unfolded, Window
-from cargo_source.pull.children import Again, Children
+from cargo_source.pull.children import Again, Children, gone_inside
 from cargo_source.pull.deletes import beside
 from cargo_source.pull.following import moved_rows, take_open_rows
-from cargo_source.pull.landing import Landing
+from cargo_source.pull.landing import Landing, children_of
 from cargo_source.pull.pages import Row
 from cargo_source.pull.query import swept_by_lists, take_queried
 from cargo_source.pull.session import Read, Session
@@ -67,7 +67,11 @@ def _window(session: Session, entity: Entity, window: Window, span: Span) -> Rea
         else:
             landing.take(session.listing(entity, call, filters, parallel=True))
     take_open_rows(session, entity, span, landing, read_entity)
-    return landing.finish()
+    read = landing.finish()
+    for child in children_of(entity.table):
+        if isinstance(child.reading, Unfolded):
+            read.sheets[child.table] = gone_inside(session, child, child.reading, read.sheets[child.table])
+    return read
 
 
 def _filters(session: Session, window: Window, span: Span) -> dict[str, Any]:
