@@ -230,6 +230,15 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
         str | None, typer.Option(help="Load that time in windows of 30m, 6h, 1d or 1w, one after another.")
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, max=16, help="How many of these windows to read at once.")] = 1,
+    deletes: Annotated[
+        str, typer.Option(help="What becomes of rows that are gone in Cargo: soft (marked), hard (removed) or ignore.")
+    ] = "soft",
+    full_refresh_every: Annotated[
+        float, typer.Option(metavar="DAYS", help="Days after which rows of a model are read whole again.")
+    ] = 7,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Believe that a table that had many rows has none.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where an entity would be skipped.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -275,6 +284,9 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             lane=lane,
             strict=strict,
             window=(window_from, window_to) if window_from is not None else None,
+            deletes=deletes,  # type: ignore[arg-type] # as above
+            full_refresh_every=full_refresh_every,
+            allow_empty=allow_empty,
         )
         with render.progress() as watch:
             if isinstance(report, BackfillReport):

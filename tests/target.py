@@ -122,22 +122,24 @@ def same(cell: Any, value: Any, kind: str) -> bool:
     return cell == value
 
 
-def differences(target: Target, box: Any, *, skip: set[str] = frozenset(), deleted: bool = False) -> list[str]:
-    """Everything in which tables differ from the sandbox's truth; ``deleted`` allows rows that Cargo has no more."""
+def differences(target: Target, box: Any, *, skip: set[str] = frozenset()) -> list[str]:
+    """Everything in which tables differ from the sandbox's truth; rows that Cargo has no more have to be marked."""
     found = []
     with target.opened():
         for table, entity in ENTITIES.items():
             if table not in skip and not (entity.on_request and table not in target.tables()):
-                found += entity_differences(target, box, table, deleted=deleted)
+                found += entity_differences(target, box, table)
         if "models" not in skip and "records" not in skip:
             for model in box.truth("models"):
-                found += model_differences(target, box, model, deleted=deleted)
+                found += model_differences(target, box, model)
     return found
 
 
-def entity_differences(target: Target, box: Any, table: str, *, deleted: bool = False) -> list[str]:
+def entity_differences(target: Target, box: Any, table: str) -> list[str]:
     if table == "agent_runs":
         return agent_run_differences(target, box)
+    if table == "segment_members":
+        return segment_member_differences(target, box)
     truth = box.truth(table)
     if table == "change_rows":
         truth = [_change_row(row, box) for row in truth if row["_kind"] != "unchanged"]
@@ -147,8 +149,11 @@ def entity_differences(target: Target, box: Any, table: str, *, deleted: bool = 
         truth = [{**row, **_added(table, row, box)} for row in truth]
     names = {field: snake(field) for row in truth for field in row if field not in SECRET.get(table, ())}
     landed = {tuple(_plain(row[snake(field)]) for field in key): row for row in target.rows(table)}
+    if table == "subscriptions":
+        # Each day keeps a row of its own, of which Cargo has today's.
+        landed = {key: row for key, row in landed.items() if key[1] == box.world.now.date().isoformat()}
     wanted = {tuple(row[field] for field in key): row for row in truth}
-    found = _keys(table, landed, wanted, deleted=deleted)
+    found = _keys(table, landed, wanted)
     types = target.types(table)
     for identity in landed.keys() & wanted.keys():
         for field, name in names.items():
@@ -163,13 +168,13 @@ def entity_differences(target: Target, box: Any, table: str, *, deleted: bool = 
     return found
 
 
-def model_differences(target: Target, box: Any, model: dict[str, Any], *, deleted: bool = False) -> list[str]:
+def model_differences(target: Target, box: Any, model: dict[str, Any]) -> list[str]:
     (table,) = [name for uuid, name in target.query('SELECT uuid, "table" FROM cargo.models') if uuid == model["uuid"]]
     types = target.types(table)
     truth = box.truth_rows(model["uuid"])
     landed = {row["_id"]: row for row in target.rows(table)}
     wanted = {row["_id"]: row for row in truth}
-    found = _keys(table, landed, wanted, deleted=deleted)
+    found = _keys(table, landed, wanted)
     columns = column_of(types, sorted({field for row in truth for field in row}))
     for identity in landed.keys() & wanted.keys():
         for field, name in columns.items():
@@ -203,7 +208,7 @@ def agent_run_differences(target: Target, box: Any) -> list[str]:
             children[run["parentMessageUuid"]] = children.get(run["parentMessageUuid"], 0) + 1
     landed = {row["message_uuid"]: row for row in target.rows("agent_runs")}
     answers = {row["uuid"]: row for row in box.truth("messages") if row["type"] == "assistant"}
-    found = _keys("agent_runs", landed, answers, deleted=False)
+    found = _keys("agent_runs", landed, answers)
     for uuid in landed.keys() & answers.keys():
         message, row = answers[uuid], landed[uuid]
         chat, usage, evaluation = (
@@ -232,6 +237,32 @@ def agent_run_differences(target: Target, box: Any) -> list[str]:
             for name, value in expected.items()
             if row[name] != value
         ]
+    return found
+
+
+def segment_member_differences(target: Target, box: Any) -> list[str]:
+    """Compare with stays that follow from who was inside at each evaluation, those included who stayed as they were."""
+    rows_of: dict[str, list[dict[str, Any]]] = {}
+    for row in box.truth("change_rows"):
+        rows_of.setdefault(row["changeUuid"], []).append(row)
+    models = {segment["uuid"]: segment["modelUuid"] for segment in box.truth("segments")}
+    wanted, inside = {}, {}
+    for change in sorted(box.truth("changes"), key=lambda change: change["createdAt"]):
+        segment = change["segmentUuid"]
+        now = {row["_id"] for row in rows_of.get(change["uuid"], ()) if row["_kind"] != "removed"}
+        before = inside.setdefault(segment, {})
+        for record in now - before.keys():
+            before[record] = (segment, record, change["createdAt"])
+            wanted[before[record]] = {"entered_change_uuid": change["uuid"], "left_at": None, "left_change_uuid": None}
+        for record in before.keys() - now:
+            wanted[before.pop(record)] |= {"left_at": change["createdAt"], "left_change_uuid": change["uuid"]}
+    landed = {(r["segment_uuid"], r["record_id"], _plain(r["entered_at"])): r for r in target.rows("segment_members")}
+    found = _keys("segment_members", landed, wanted)
+    for key in landed.keys() & wanted.keys():
+        row = {name: _plain(landed[key][name]) for name in (*wanted[key], "model_uuid")}
+        expected = {**wanted[key], "model_uuid": models.get(key[0], row["model_uuid"])}
+        if row != expected:
+            found.append(f"segment_members {key}: {row}, not {expected}")
     return found
 
 
@@ -280,6 +311,9 @@ def _change_row(row: dict[str, Any], box: Any) -> dict[str, Any]:
     }
 
 
-def _keys(table: str, landed: dict, wanted: dict, *, deleted: bool) -> list[str]:
+def _keys(table: str, landed: dict, wanted: dict) -> list[str]:
+    """What is lacking, what Cargo has no more without a mark, and what it has although a mark says otherwise."""
+    marked = {key for key, row in landed.items() if row["_cargo_deleted_at"] is not None}
     found = [f"{table}: {key} is missing" for key in wanted.keys() - landed.keys()]
-    return found if deleted else found + [f"{table}: {key} is not in Cargo" for key in landed.keys() - wanted.keys()]
+    found += [f"{table}: {key} is not in Cargo" for key in landed.keys() - wanted.keys() - marked]
+    return found + [f"{table}: {key} is marked, and is in Cargo" for key in wanted.keys() & marked]

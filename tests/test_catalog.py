@@ -10,7 +10,7 @@ from cargo_source.catalog.columns import columns, snake_case
 from cargo_source.catalog.entity import Call, Derived, Gated, Metered, Recent, Snapshot, Unfolded, Window
 
 CONTRACT = yaml.safe_load((Path(__file__).parent / "contract" / "openapi.yaml").read_text())
-MADE_BY_US = {"change_rows", "columns", "agent_runs", "usage_metrics"}
+MADE_BY_US = {"change_rows", "columns", "agent_runs", "segment_members", "usage_metrics"}
 """Tables whose columns are not those of one schema of the contract."""
 OURS = {
     "models": {"table"},
@@ -116,10 +116,11 @@ def test_column_types_agree_with_the_contract(entity):
 
 @every_entity
 def test_keys_are_columns_that_are_never_null(entity):
-    """Rows merge on their key, so each part of it must be there."""
+    """Rows merge on their key, so each part of it must be there, or of what is replaced together in its place."""
     by_name = {column.name: column for column in entity.columns}
     assert entity.key
-    assert all(by_name[name].required for name in entity.key)
+    assert all(by_name[name].required for name in entity.merge_key or entity.key)
+    assert set(entity.merge_key) <= set(entity.key)
 
 
 @every_entity

@@ -43,7 +43,9 @@ AGENT_RELEASES = Entity(
     key=("uuid",),
     call=Call("GET", "ai/releases/list", "releases", page=100, send={"agentUuid": "uuid"}),
     # A draft is edited in place, which the agent does not show: the sweep finds it.
-    reading=Gated("agents", ("updatedAt", "deployedRelease.deployedAt"), cursor="updatedAt", swept="whole"),
+    reading=Gated(
+        "agents", ("updatedAt", "deployedRelease.deployedAt"), cursor="updatedAt", swept="whole", whole_lists=True
+    ),
     evidence="pages until an empty one",
     dropped=("mcpClients[].authentication", "capabilities[].config.env[].secretValue"),
     aliases={"tools": "actions"},
@@ -119,7 +121,7 @@ MESSAGES = Entity(
     group="ai",
     key=("uuid",),
     call=Call("GET", "ai/messages/list", "messages", page=100, send={"chatUuid": "uuid"}),
-    reading=Gated("chats", signals=("updatedAt", "lastMessage.updatedAt")),
+    reading=Gated("chats", signals=("updatedAt", "lastMessage.updatedAt"), whole_lists=True),
     follow=Follow(
         "status",
         final=FINAL_MESSAGE_STATUSES,
@@ -224,7 +226,9 @@ VOTES = Entity(
     key=("user_uuid", "message_uuid"),
     call=Call("GET", "ai/votes/list", "votes", send={"chatUuid": "uuid"}),
     # A vote need not move its chat: the sweep asks the chats of the last weeks, and those that have votes.
-    reading=Gated("chats", ("updatedAt", "lastMessage.updatedAt"), cursor="updatedAt", swept="parents"),
+    reading=Gated(
+        "chats", ("updatedAt", "lastMessage.updatedAt"), cursor="updatedAt", swept="parents", whole_lists=True
+    ),
     evidence="whole list",
     columns=columns("""
         workspaceUuid  text       -> workspaces.uuid  its workspace
@@ -275,6 +279,7 @@ MEMORIES = Entity(
         touched_by=("chats", "agentUuid"),
         swept="parents",
         also=Call("GET", "ai/memories/list", "memories", fixed={"scope": "user"}),
+        whole_lists=True,
     ),
     evidence="whole list",
     columns=columns("""

@@ -85,6 +85,8 @@ class Gated:
     Some children move without a signal. At each sweep ``swept`` says how they are found: ``whole`` reads the list
     without naming a parent, ``parents`` reads the children of every parent (of those that moved in the last days or
     have children already, where the parent says how many days). ``also`` is a list that belongs to no parent and is read at every sync.
+
+    ``whole_lists`` says that a parent's list holds all its children for good, so that one that it lacks is gone.
     """
 
     parent: str
@@ -93,6 +95,7 @@ class Gated:
     touched_by: tuple[str, str] | None = None
     swept: Literal["", "whole", "parents"] = ""
     also: Call | None = None
+    whole_lists: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,8 @@ class Entity:
     """Keep these fields only of rows where this one is set (empty: of all)."""
     admin: bool = False
     on_request: bool = False
+    merge_key: tuple[str, ...] = ()
+    """Columns by which the rows that are written replace all that share them; none where each replaces its own key."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Older names of fields, where sources disagree."""
 

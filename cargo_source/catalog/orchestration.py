@@ -93,7 +93,9 @@ WORKFLOW_RELEASES = Entity(
     key=("uuid",),
     call=Call("GET", "orchestration/releases/list", "releases", page=100, send={"workflowUuid": "uuid"}),
     # A draft is edited in place, which the workflow does not show: the sweep finds it.
-    reading=Gated("workflows", ("updatedAt", "deployedRelease.deployedAt"), cursor="updatedAt", swept="whole"),
+    reading=Gated(
+        "workflows", ("updatedAt", "deployedRelease.deployedAt"), cursor="updatedAt", swept="whole", whole_lists=True
+    ),
     evidence="pages until an empty one",
     columns=columns("""
         uuid           text!      the release

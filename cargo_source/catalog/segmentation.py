@@ -1,7 +1,7 @@
-"""Segmentation: segments, and the changes that their evaluations found."""
+"""Segmentation: segments, the changes that their evaluations found, and who was in them when."""
 
 from cargo_source.catalog.columns import columns
-from cargo_source.catalog.entity import Call, Entity, Gated, Snapshot
+from cargo_source.catalog.entity import Call, Derived, Entity, Gated, Snapshot
 
 SEGMENTS = Entity(
     table="segments",
@@ -41,7 +41,7 @@ CHANGES = Entity(
     call=Call("GET", "segmentation/changes/list", "changes", page=100, send={"segmentUuid": "uuid"}),
     reading=Gated("segments", signals=("lastChange.createdAt",), cursor="createdAt"),
     evidence="pages until an empty one",
-    keep=("uuid", "segmentUuid", "createdAt"),
+    keep=("uuid", "segmentUuid", "createdAt", "removedRecordsCount"),
     columns=columns("""
         uuid                   text!      the change
         workspaceUuid          text       -> workspaces.uuid  its workspace
@@ -80,5 +80,24 @@ CHANGE_ROWS = Entity(
         title        text~      title of the record
         time         timestamp  the record's own time, where its model has one
         record       json       the record's columns at that time
+    """),
+)
+
+SEGMENT_MEMBERS = Entity(
+    table="segment_members",
+    description="Who was in which segment from when to when: one row for each stay, as far as changes tell.",
+    group="segmentation",
+    key=("segment_uuid", "record_id", "entered_at"),
+    merge_key=("segment_uuid", "record_id"),
+    reading=Derived(("segments", "change_rows")),
+    evidence="as change_rows",
+    columns=columns("""
+        segmentUuid        text!      -> segments.uuid  the segment
+        recordId           text!      the record in its model
+        enteredAt          timestamp  when it entered; null where it was inside before its first change
+        leftAt             timestamp  when it left; null while it is inside
+        modelUuid          text       -> models.uuid  the model
+        enteredChangeUuid  text       -> changes.uuid  the change that found it inside
+        leftChangeUuid     text       the change that found it gone
     """),
 )

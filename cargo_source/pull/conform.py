@@ -14,7 +14,7 @@ from cargo_source.catalog.columns import Column, Type
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.spool import Chunk
-from cargo_source.pull.typed import EXTRA, RUN_ID
+from cargo_source.pull.typed import DELETED_AT, EXTRA, RUN_ID
 
 
 class UnusableExport(Exception):
@@ -32,6 +32,7 @@ def conform(raw: Path, target: Path, shape: Shape, run_id: str, pseudonym: Pseud
         found = _physical(db, raw, shape)
         cells = [f"{_cell(column, found.get(column.field))} AS {_name(column.name)}" for column in shape.columns]
         cells += [f"{_extra(shape, found)} AS {EXTRA}", f"{_text(run_id)} AS {RUN_ID}"]
+        cells.append(f"NULL::TIMESTAMPTZ AS {DELETED_AT}")
         source, out = _text(str(raw)), _text(str(target))
         db.execute(f"COPY (SELECT {', '.join(cells)} FROM read_parquet({source})) TO {out} (FORMAT parquet)")  # noqa: S608 - our own files
         key = next(_name(column.name) for column in shape.columns if column.field == "_id")

@@ -25,7 +25,7 @@ from cargo_source.pull.conform import CASTS, SQL, Physical, UnusableExport
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.spool import Chunk
-from cargo_source.pull.typed import EXTRA, RUN_ID
+from cargo_source.pull.typed import DELETED_AT, EXTRA, RUN_ID
 
 _GZIP = b"\x1f\x8b"
 LONGEST_ROW = 16 * 1024 * 1024
@@ -77,6 +77,7 @@ def _rewrite(plain: Path, target: Path, shape: Shape, run_id: str, pseudonym: Ps
     source = f"read_csv({_literal(str(plain))}, columns = {{{places}}}, {_OPTIONS})"
     cells = [f"{_cell(column, found.get(column.field))} AS {_quoted(column.name)}" for column in shape.columns]
     cells += [f"{_extra(shape, found)} AS {EXTRA}", f"{_literal(run_id)} AS {RUN_ID}"]
+    cells.append(f"NULL::TIMESTAMPTZ AS {DELETED_AT}")
     key = next(_quoted(column.name) for column in shape.columns if column.field == "_id")
     out = _literal(str(target))
     with duckdb.connect() as db:

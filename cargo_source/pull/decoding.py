@@ -54,7 +54,7 @@ class Decoder:
         self._attributes = {column.field: f"f{index}" for index, column in enumerate(shape.columns)}
         fields = [(self._attributes[c.field], _wire(c), _absent(c)) for c in shape.columns]
         renamed = {self._attributes[column.field]: column.field for column in shape.columns}
-        for index, field in enumerate(sorted(shape.left_out)):
+        for index, field in enumerate(sorted(shape.left_out - self._attributes.keys())):
             fields.append((f"x{index}", msgspec.Raw, _NULL))
             renamed[f"x{index}"] = field
         self._row = msgspec.defstruct("Row", fields, rename=renamed, forbid_unknown_fields=True, gc=False)

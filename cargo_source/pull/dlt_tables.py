@@ -1,6 +1,6 @@
 """Tables in dlt's terms: their columns, their references, and what becomes of one whose columns changed in Cargo."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import commit_load_package_state, load_package_state
 
 from cargo_source.catalog.columns import Column, Type
-from cargo_source.pull.typed import OURS
+from cargo_source.pull.typed import DELETED_AT, OURS
 
 DLT_TYPES: dict[Type, dict[str, Any]] = {
     "text": {"data_type": "text"},
@@ -22,12 +22,20 @@ DLT_TYPES: dict[Type, dict[str, Any]] = {
     "json": {"data_type": "json"},
 }
 
+_OURS_BY_DLT: dict[str, Type] = {told["data_type"]: ours for ours, told in DLT_TYPES.items()}
+
 MERGE: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-insert"}
 """Of dlt's strategies the one that stays exact when a load is killed and resumed (upsert doubles its rows then)."""
 
 
-def dlt_columns(columns: Sequence[Column], key: Sequence[str]) -> dict[str, Any]:
-    """Give the columns of a table in dlt's terms, ours included."""
+def dlt_columns(
+    columns: Sequence[Column], key: Sequence[str], *, hard: bool = False, merge_key: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Give the columns of a table in dlt's terms, ours included.
+
+    ``hard`` has a merge remove the rows that are marked as deleted. Rows that share their ``merge_key`` with one that
+    is written are replaced together.
+    """
     return {
         column.name: {
             "name": column.name,
@@ -35,9 +43,23 @@ def dlt_columns(columns: Sequence[Column], key: Sequence[str]) -> dict[str, Any]
             "nullable": not column.required,
             "description": column.description + (f" ({', '.join(column.values)})" if column.values else ""),
             **({"primary_key": True} if column.name in key else {}),
+            **({"merge_key": True} if column.name in merge_key else {}),
+            # Said either way: dlt remembers the hint of an earlier sync.
+            **({"hard_delete": hard} if column.name == DELETED_AT else {}),
         }
         for column in (*columns, *OURS)
     }
+
+
+def type_of(column: Mapping[str, Any]) -> Type:
+    """Give our type of a column of dlt's; one that is none of ours is text."""
+    return _OURS_BY_DLT.get(str(column.get("data_type")), "text")
+
+
+def known_columns(table: str, *, hard: bool) -> dict[str, Any]:
+    """Give the columns that the running source knows of ``table``, in dlt's terms."""
+    known = dlt.current.source_schema().tables.get(table, {}).get("columns", {})
+    return {**dict(known), **{column.name: dlt_columns((), (), hard=hard)[column.name] for column in OURS}}
 
 
 def references(columns: Sequence[Column]) -> list[TTableReferenceInline]:
@@ -78,7 +100,7 @@ def drift_of(table: str, columns: Sequence[Column]) -> Drift:
         return Drift()
     now = {column.name: DLT_TYPES[column.type]["data_type"] for column in (*columns, *OURS)}
     return Drift(
-        added=tuple(sorted(now.keys() - before.keys())),
+        added=tuple(sorted(now.keys() - before.keys() - {column.name for column in OURS})),
         removed=tuple(sorted(before.keys() - now.keys())),
         retyped=tuple(sorted(n for n in now.keys() & before.keys() if now[n] != before[n].get("data_type"))),
     )

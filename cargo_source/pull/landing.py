@@ -11,13 +11,14 @@ from cargo_source.catalog import ENTITIES, POINTERS
 from cargo_source.catalog.entity import Entity, Gated, Snapshot, Unfolded, Window
 from cargo_source.pull.pages import Row
 from cargo_source.pull.session import Read, Session
+from cargo_source.pull.spool import Sheet
 from cargo_source.pull.times import Span, format_time, parse_time, time_at
 
 
 class Landing:
     """Takes the rows of an entity, from several threads at once, and keeps on disk how far it has come."""
 
-    def __init__(self, session: Session, entity: Entity, span: Span) -> None:
+    def __init__(self, session: Session, entity: Entity, span: Span, more: Mapping[str, Sheet] | None = None) -> None:
         self._session, self._entity = session, entity
         self._sheets = {each.table: session.sheet(each) for each in (entity, *children_of(entity.table))}
         self._children = children_of(entity.table)
@@ -34,7 +35,7 @@ class Landing:
         """Values of the field by which open rows are followed whose rows have all been read."""
         self._news = _News()
         """What was noted since it was last written down."""
-        self._progress = session.progress(f"{entity.table} {span}", self._sheets)
+        self._progress = session.progress(f"{entity.table} {span}", {**self._sheets, **(more or {})})
         self._listed: dict[Any, Any] | None = None
         for note in self._progress.found.notes:
             self._recall(note)
@@ -47,6 +48,10 @@ class Landing:
     def has(self, unit: str) -> bool:
         """Say whether a unit came whole before this sync was cut off."""
         return self._progress.has(unit)
+
+    def done(self, unit: str) -> None:
+        """Note that a unit came whole."""
+        self._progress.done(unit)
 
     def take(self, pages: Iterable[list[Row]], unit: str = "", covers: Any = None) -> None:
         """Take pages of rows. ``unit`` names work that need not be done again once all of them came.

@@ -73,10 +73,14 @@ class Way:
 
 @dataclass(frozen=True)
 class Landing:
-    """What came by a lane. ``refreshing`` says that the workspace was still writing, so that rows may be missing."""
+    """What came by a lane. ``refreshing`` says that the workspace was still writing, so that rows may be missing.
+
+    ``proven`` says that as many rows came as there are, so that a row that did not come is gone.
+    """
 
     lane: str
     refreshing: bool = False
+    proven: bool = True
 
 
 def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Landing:
@@ -93,7 +97,7 @@ def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Lan
         sheet.clear()
         # An export only reads, so asking again after a failure does no harm.
         answer = session.client.post("storage/query/download", body, repeatable=True).json()
-        landing = Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")))
+        landing = Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")), proven=before is not None)
         try:
             got = sum(bring(session, link, shape, sheet, "parquet") for link in answer_links(answer))
         except LinkExpired:

@@ -3,12 +3,18 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from cargo_source.catalog import Entity
 from cargo_source.catalog.columns import Column
 from cargo_source.pull.shaping import Shaping
 from cargo_source.pull.times import LOOKBACK
 from cargo_source.pull.windows import Interval
+
+Deletes = Literal["soft", "hard", "ignore"]
+"""What becomes of a row that is gone in Cargo: it is marked, removed, or left as it is."""
+FULL_REFRESH = timedelta(days=7)
+"""How often rows of a model are read whole: some columns are computed without the row saying that it moved."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +23,9 @@ class Options:
 
     ``lookback`` is how far windows reach back behind the watermark; ``since`` where the first sync starts (None: the
     workspace's creation). ``models`` limits model rows to these (slug, ``dataset.slug`` or uuid; None: all).
-    ``query_lane`` allows runs and spans by SQL, ``lane`` pins how
-    rows of models come, and ``shaping`` says what of each table lands, and how.
+    ``query_lane`` allows runs and spans by SQL, ``lane`` pins how rows of models come, and ``shaping`` says what of
+    each table lands, and how. ``deletes`` is what becomes of rows that are gone, ``full_refresh_every`` how often rows
+    of a model are read whole at least, and ``allow_empty`` believes a table that had many rows to have none.
     """
 
     include_personal: bool = False
@@ -31,6 +38,9 @@ class Options:
     spool_dir: Path | None = None
     query_lane: bool = True
     lane: str | None = None
+    deletes: Deletes = "soft"
+    full_refresh_every: timedelta = FULL_REFRESH
+    allow_empty: bool = False
     shaping: Shaping = field(default_factory=Shaping)
     window: Interval | None = None
     """The window that was given from outside, if any: it stands in for the stored cursors, which stay as they are."""

@@ -2,14 +2,29 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from dlt.common.destination.exceptions import DestinationUndefinedEntity, SqlClientNotAvailable
+from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+from dlt.destinations.sql_client import SqlClientBase, WithSqlClient
 from dlt.pipeline.pipeline import Pipeline
+
+from cargo_source.catalog.columns import Type
+from cargo_source.pull.conform import SQL
+from cargo_source.pull.dlt_tables import type_of
+from cargo_source.pull.landed import quoted, schema_of
 
 SCHEMA = "cargo"
 """The schema of this source; a pipeline may have loaded others."""
+BATCH = 20_000
+"""Rows that are in memory at once where a destination gives them one by one."""
+TOGETHER = 50
+"""Tables that are counted in one question."""
 
 log = logging.getLogger("cargo_source")
 
@@ -20,14 +35,36 @@ class PipelineDestination:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._lock = threading.Lock()
-        self._tables: frozenset[str] | None = None
+        self._tables: dict[str, dict[str, Type]] | None = None
+
+    @cached_property
+    def readable(self) -> bool:
+        """Say whether rows can be asked for at all."""
+        with self._lock, self._pipeline.destination_client() as client:
+            return isinstance(client, WithSqlClient)
+
+    @cached_property
+    def _client(self) -> SqlClientBase[Any]:
+        """What asks in SQL, closed between questions; it costs dlt more to configure one than a question costs."""
+        return self._pipeline.sql_client(SCHEMA)
+
+    @property
+    def _known(self) -> bool:
+        return SCHEMA in self._pipeline.schema_names
 
     def has(self, table: str) -> bool:
         """Say whether the table exists."""
+        return table in self._columns()
+
+    def types(self, table: str) -> dict[str, Type]:
+        """Give the columns that a table has there, as the schema types them; none where there is no such table."""
+        return dict(self._columns().get(table, {}))
+
+    def _columns(self) -> dict[str, dict[str, Type]]:
         with self._lock:
             if self._tables is None:
                 self._tables = self._found()
-            return table in self._tables
+            return self._tables
 
     def has_load(self, load_id: str) -> bool:
         """Say whether a load was completed here; one without SQL is believed to hold it."""
@@ -44,25 +81,100 @@ class PipelineDestination:
             log.warning("the destination cannot be asked in SQL: rows that were still open are not followed")
             return []
 
+    def counts(self, where: Mapping[str, str]) -> dict[str, int]:
+        """Count the rows of tables, each under its own condition; a table that is not there has none."""
+        found = dict.fromkeys(where, 0)
+        there = [table for table in where if self.has(table)]
+        for start in range(0, len(there), TOGETHER):
+            some = there[start : start + TOGETHER]
+            with self._lock, self._client as sql:
+                parts = [
+                    f"SELECT {quoted([table])} AS m, count(*) AS n FROM {sql.make_qualified_table_name(table)}"  # noqa: S608 - our own names
+                    f" WHERE {where[table]}"
+                    for table in some
+                ]
+                found |= {str(table): int(rows) for table, rows in sql.execute_sql(" UNION ALL ".join(parts)) or []}
+        return found
+
+    def copy(self, table: str, columns: Mapping[str, Type], where: str, path: Path, key: str = "") -> int:
+        """Write these columns of the rows where ``where`` holds into a parquet file, and give how many there are."""
+        if not self.has(table):
+            pq.write_table(schema_of(columns).empty_table(), path)
+            return 0
+        with self._lock, self._client as sql:
+            if isinstance(sql, DuckDbSqlClient):
+                return _copied(sql, table, columns, where, path)
+            rows = 0
+            with pq.ParquetWriter(path, schema_of(columns)) as writer:
+                for batch in _batches(sql, table, columns, where, key):
+                    writer.write_table(batch)
+                    rows += batch.num_rows
+            return rows
+
     def _ask(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
-        if SCHEMA not in self._pipeline.schema_names:
+        if not self._known:
             return []
         try:
-            with self._lock, self._pipeline.sql_client(SCHEMA) as sql:
+            with self._lock, self._client as sql:
                 names = ", ".join(sql.escape_column_name(name) for name in columns)
                 query = f"SELECT {names} FROM {sql.make_qualified_table_name(table)} WHERE {where}"  # noqa: S608 - our own names
                 return [tuple(row) for row in sql.execute_sql(query) or []]
         except DestinationUndefinedEntity:
             return []
 
-    def _found(self) -> frozenset[str]:
-        """Find which of the tables that this pipeline has ever made are there, in one question."""
-        if SCHEMA not in self._pipeline.schema_names:
-            return frozenset()
-        known = list(self._pipeline.schemas[SCHEMA].tables)
+    def _found(self) -> dict[str, dict[str, Type]]:
+        """Find which of the tables that this pipeline has ever made are there, with their columns, in one question."""
+        if not self._known:
+            return {}
+        known = {
+            name: {column: type_of(told) for column, told in table["columns"].items()}
+            for name, table in self._pipeline.schemas[SCHEMA].tables.items()
+        }
         with self._pipeline.destination_client(SCHEMA) as client:
             look = getattr(client, "get_storage_tables", None)
             if look is None:
-                return frozenset(known)
-            found = look(known) if client.is_storage_initialized() else ()
-            return frozenset(name for name, columns in found if columns)
+                return known
+            found = look(list(known)) if client.is_storage_initialized() else ()
+            return {
+                name: {column: kind for column, kind in known[name].items() if column in columns}
+                for name, columns in found
+                if columns
+            }
+
+
+def _copied(sql: Any, table: str, columns: Mapping[str, Type], where: str, path: Path) -> int:
+    """Have DuckDB write the file itself."""
+    cells = ", ".join(
+        f"CAST({sql.escape_column_name(name)} AS {SQL[kind]}) AS {sql.escape_column_name(name)}"
+        for name, kind in columns.items()
+    )
+    query = f"SELECT {cells} FROM {sql.make_qualified_table_name(table)} WHERE {where}"  # noqa: S608 - our own names
+    sql.execute_sql(f"COPY ({query}) TO {quoted([str(path)])} (FORMAT parquet)")
+    return int(pq.read_metadata(path).num_rows)
+
+
+def _batches(
+    sql: SqlClientBase[Any], table: str, columns: Mapping[str, Type], where: str, key: str
+) -> Iterator[pa.Table]:
+    """Read batch by batch: drivers hold an answer in memory as a whole, so each batch is a question of its own."""
+    asked = ", ".join(
+        # Drivers parse JSON, each in its own way; as text it stays what it is.
+        f"CAST({sql.escape_column_name(name)} AS VARCHAR)" if kind == "json" else sql.escape_column_name(name)
+        for name, kind in columns.items()
+    )
+    names = list(columns)
+    source = f"FROM {sql.make_qualified_table_name(table)} WHERE ({where})"
+    after, schema = "", schema_of(columns)
+    top, limit = sql._limit_clause_sql(BATCH) if key else ("", "")  # noqa: SLF001 - dlt tells the dialect nowhere else
+    order = f"ORDER BY {sql.escape_column_name(key)}" if key else ""
+    while True:
+        rows = sql.execute_sql(f"SELECT {top} {asked} {source} {after} {order} {limit}") or []
+        if rows:
+            arrays = [
+                pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=True)
+            ]
+            yield pa.Table.from_arrays(arrays, schema=schema)
+        if not key or len(rows) < BATCH:
+            return
+        last = rows[-1][names.index(key)]
+        after = f"AND {sql.escape_column_name(key)} > {quoted([str(last)])}"

@@ -1,14 +1,16 @@
 """How each way of reading in the catalogue is carried out, for one entity and one window at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from cargo_source.catalog import ENTITIES
-from cargo_source.catalog.entity import Entity, Gated, Recent, Snapshot, Unfolded, Window
+from cargo_source.catalog.entity import Call, Entity, Gated, Recent, Snapshot, Unfolded, Window
+from cargo_source.pull.children import Again, Children, gone_inside
+from cargo_source.pull.deletes import beside
 from cargo_source.pull.following import moved_rows, take_open_rows
-from cargo_source.pull.landing import Landing
+from cargo_source.pull.landing import Landing, children_of
 from cargo_source.pull.pages import Row, TooLong
 from cargo_source.pull.query import swept_by_lists, take_queried
 from cargo_source.pull.session import Read, Session
@@ -52,6 +54,15 @@ def _snapshot(session: Session, entity: Entity, snapshot: Snapshot) -> Read:
     return Read(rows=rows)
 
 
+def second_look(session: Session, table: str) -> list[Row]:
+    """Give a whole list once more: what both looks lack is gone."""
+    entity = ENTITIES[table]
+    if not isinstance(entity.reading, Snapshot):
+        raise TypeError(f"{table} is not read as a whole list")
+    snapshot = entity.reading
+    return session.reading(table, ("second look",), lambda: _snapshot(session, entity, snapshot)).rows
+
+
 def _window(session: Session, entity: Entity, window: Window, span: Span) -> Read:
     landing = Landing(session, entity, span)
     if landing.is_finished:
@@ -70,7 +81,11 @@ def _window(session: Session, entity: Entity, window: Window, span: Span) -> Rea
             # A list that is long is read in pieces: what came of it need not come again if this sync is cut off.
             work = [half for halves in several(take, work) for half in halves]
     take_open_rows(session, entity, span, landing, read_entity)
-    return landing.finish()
+    read = landing.finish()
+    for child in children_of(entity.table):
+        if isinstance(child.reading, Unfolded):
+            read.sheets[child.table] = gone_inside(session, child, child.reading, read.sheets[child.table])
+    return read
 
 
 @dataclass(frozen=True)
@@ -159,27 +174,84 @@ def _has_news(row: Row, moved: datetime | None, recent: Recent, horizon: datetim
 
 
 def _gated(session: Session, entity: Entity, gated: Gated, span: Span) -> Read:
-    landing, call = Landing(session, entity, span), entity.listed_by
-    if landing.is_finished:
-        return landing.finish()
-    shape = SHAPERS.get(entity.table, _as_it_is)
-
-    def of_parent(parent: Row) -> None:
-        if landing.has(parent["uuid"]):
-            return
-        pages = session.listing(entity, call, {}, parent)
-        shaped = ([shape(session, parent, row) for row in page] for page in pages)
-        landing.take((moved_rows(entity, page, span) for page in shaped), parent["uuid"], covers=parent["uuid"])
-
+    children = Children(session, entity, gated)
+    landing = Landing(session, entity, span, {f"{entity.table} keys": children.sheet})
+    family = _Family(session, entity, gated, span, landing, children)
     if gated.also:
-        landing.take(moved_rows(entity, page, span) for page in session.listing(entity, gated.also, {}))
-    if gated.swept == "whole" and (span.start is None or span.sweep):
-        whole = replace(call, send={})
-        landing.take(moved_rows(entity, page, span) for page in session.listing(entity, whole, {}, parallel=True))
+        family.take_list(gated.also)
+        children.read(None)
+    if family.whole:
+        family.take_list(replace(entity.listed_by, send={}))
+        children.read_whole()
     else:
-        session.each(of_parent, _moved_parents(session, entity, gated, span))
-    take_open_rows(session, entity, span, landing, read_entity)
-    return landing.finish()
+        session.each(family.take_children, _moved_parents(session, entity, gated, span))
+    if not landing.is_finished:
+        take_open_rows(session, entity, span, landing, read_entity)
+    read = landing.finish()
+    again = Again(family.again, lambda: second_look(session, gated.parent))
+    gone = children.gone(again, _all_parents(session, gated, span))
+    read.sheets[entity.table] = beside(session, read.sheets[entity.table], entity.key, gone)
+    return read
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Children on their way: the rows that moved into ``landing``, the keys of all into ``children``."""
+
+    session: Session
+    entity: Entity
+    gated: Gated
+    span: Span
+    landing: Landing
+    children: Children
+
+    @property
+    def whole(self) -> bool:
+        """Whether one list gives the children of all parents."""
+        return self.gated.swept == "whole" and (self.span.start is None or self.span.sweep)
+
+    def take_children(self, parent: Row) -> None:
+        """Take the children of one parent, unless they came before this sync was cut off."""
+        table, uuid = self.entity.table, parent["uuid"]
+        if not self.landing.has(uuid):
+            shape = SHAPERS.get(table, _as_it_is)
+            pages = self.session.listing(self.entity, self.entity.listed_by, {}, parent)
+            self.landing.take(self._moved(pages, lambda row: shape(self.session, parent, row)), covers=uuid)
+            if (table, uuid) not in self.session.vanished:
+                self.landing.done(uuid)
+        self.children.read(uuid)
+
+    def take_list(self, call: Call) -> None:
+        """Take a list of children that names no parent."""
+        if not self.landing.has(ALL):
+            pages = self.session.listing(self.entity, call, {}, parallel=self.whole)
+            self.landing.take(self._moved(pages, lambda row: row), ALL)
+
+    def _moved(self, pages: Iterable[list[Row]], shape: Callable[[Row], Row]) -> Iterator[list[Row]]:
+        for page in pages:
+            self.children.take(page)
+            yield moved_rows(self.entity, [shape(row) for row in page], self.span)
+
+    def again(self, parent: Any) -> Iterator[list[Row]]:
+        """Read a list once more: that of a parent, or that of all or of none."""
+        call = self.entity.listed_by
+        if parent is not None:
+            return self.session.listing(self.entity, call, {}, {"uuid": parent})
+        return self.session.listing(self.entity, replace(call, send={}) if self.whole else self.gated.also or call, {})
+
+
+ALL = "all"
+"""The unit of work that is one list of the children of all parents, or of none."""
+
+
+def _all_parents(session: Session, gated: Gated, span: Span) -> list[Row] | None:
+    """Give all parents where a sweep asks each of them for its children, and where it is known which there are."""
+    swept = gated.swept == "parents" and span.sweep
+    return read_entity(session, gated.parent, span).rows if swept and _is_listed_whole(gated) else None
+
+
+def _is_listed_whole(gated: Gated) -> bool:
+    return isinstance(ENTITIES[gated.parent].reading, Snapshot)
 
 
 def _moved_parents(session: Session, entity: Entity, gated: Gated, span: Span) -> list[Row]:
@@ -208,7 +280,7 @@ def _parents_landed(session: Session, entity: Entity) -> set[Any]:
 
 
 def _signalled(row: Row, gated: Gated, span: Span) -> bool:
-    if not isinstance(ENTITIES[gated.parent].reading, Snapshot):
+    if not _is_listed_whole(gated):
         # Only parents that moved are among the rows of the others.
         return True
     return any(span.reached_by(moment) for signal in gated.signals if (moment := time_at(row, signal)))

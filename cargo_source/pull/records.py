@@ -1,9 +1,9 @@
 """The rows inside models: which models there are, which of them moved, and by which lane each is read."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from cargo_source.errors import BadSettings, CargoError, NotFound, PermissionDen
 from cargo_source.pull.conform import UnusableExport
 from cargo_source.pull.cut import cut
 from cargo_source.pull.decoding import Decoder
+from cargo_source.pull.deletes import beside, told
 from cargo_source.pull.digest import digest_of
 from cargo_source.pull.lanes import (
     CSV,
@@ -33,6 +34,7 @@ from cargo_source.pull.record_pages import RecordPages
 from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Normalise, Shape, shape_of, table_names
 from cargo_source.pull.spool import Sheet, Spooled
+from cargo_source.pull.sweeps import Known, Sweeps, Swept, gone_of_whole, new_rows, sweep
 from cargo_source.pull.times import Span, format_time, parse_time, time_at
 from cargo_source.pull.typed import arrow_schema
 
@@ -125,32 +127,81 @@ def shape_model(session: Session, model: Model, fold: Normalise) -> Shape:
     return replace(shape, columns=landing, left_out=left_out, hides=lambda field: hides(fold(field)))
 
 
-def read_model(session: Session, model: Model, kept: dict[str, Any], fold: Normalise) -> ModelRead:
-    """Read the rows of one model that moved since ``kept``, the state of its last sync."""
+def sweeps_of(session: Session, kept: Mapping[str, dict[str, Any]]) -> Sweeps:
+    """Give what tells which models have other rows than the last sync left here, by what that one kept."""
+    known = {
+        uuid: Known(state["table"], state.get("reference", ""), state["watermark"])
+        for uuid, state in kept.items()
+        if state
+    }
+    return Sweeps(session, known)
+
+
+def read_model(session: Session, model: Model, kept: dict[str, Any], sweeps: Sweeps, fold: Normalise) -> ModelRead:
+    """Read the rows of one model that moved since ``kept``, the state of its last sync, and find what is gone."""
     if session.windowed:
         return window_rows(session, model, fold)
     now = format_time(session.now)
     definition = definition_of(session, model)
     same = kept.get("definition") == definition
     span = Span(parse_time(kept["watermark"]) - session.options.lookback if same else None, session.now)
-    state = {"watermark": now, "definition": definition, "table": model.table, "read_at": now}
-    if same and _is_unmoved(session, model, kept, span):
+    whole = not same or _is_due(session, kept)
+    differs = None if whole else sweeps.differs(model.uuid)
+    if differs is None and not whole:
+        whole = sweeps.has_hint(model.uuid)
+    if not whole and not differs and _is_unmoved(session, model, kept, span):
         return ModelRead(model, None, None, None, {**kept, "watermark": now})
     shape = shape_model(session, model, fold)
-    state["columns"] = digest_of([[column.name, column.type] for column in shape.columns])
+    columns = digest_of([[column.name, column.type] for column in shape.columns])
     # Where a column is of another type than before, the table is made anew, and every row has to come.
-    since = span.start if state["columns"] == kept.get("columns") and shape.has_emitted_at else None
-    way = way_of(session, shape, f"{model.uuid} {state['columns']}", Part(since=since))
-    if way.progress.found.finished:
-        landing = Landing(way.progress.found.notes[-1]["lane"])
-    else:
-        landing = by_lane(session, shape, way)
-    if not landing.refreshing:
-        way.progress.save(lambda: {"lane": landing.lane}, finished=True)
+    whole = whole or columns != kept.get("columns") or not shape.has_emitted_at
+    landing, spooled = _read_rows(session, shape, None if whole else span.start)
+    swept: Swept | None = Swept([])
+    if not landing.refreshing and not whole and not _adds_up(session, shape, sweeps, spooled):
+        swept = sweep(session, shape, spooled)
+        whole = swept is None or swept.lacks
+        if whole:
+            landing, spooled = _read_rows(session, shape, None)
+    if whole or landing.lane != EXPORT:
+        whole, swept = True, gone_of_whole(session, shape, spooled, landing)
+    spooled = beside(session, spooled, [_key(shape)], swept.gone if swept else [])
+    state = {
+        "watermark": now,
+        "definition": definition,
+        "table": model.table,
+        "read_at": now,
+        "columns": columns,
+        "reference": shape.reference if shape.stored else "",
+        "full_at": (now if whole else kept.get("full_at")) if swept else None,
+        "deletes": session.options.deletes,
+    }
     if landing.refreshing:
         # What the workspace was still writing may be missing: the next sync reads from the same place.
         state = dict(kept)
-    return ModelRead(model, shape, way.sheet.finish(), landing, state, session.surprises[shape.table].note())
+    notes = (told(session, shape.table), session.surprises[shape.table].note())
+    return ModelRead(model, shape, spooled, landing, state, "; ".join(filter(None, notes)))
+
+
+def _read_rows(session: Session, shape: Shape, since: datetime | None) -> tuple[Landing, Spooled]:
+    way = way_of(session, shape, f"{shape.uuid} {shape.columns}", Part(since=since))
+    before = way.progress.found
+    landing = Landing(**before.notes[-1]) if before.finished else by_lane(session, shape, way)
+    if not landing.refreshing:
+        way.progress.save(lambda: asdict(landing), finished=True)
+    return landing, way.sheet.finish()
+
+
+def _adds_up(session: Session, shape: Shape, sweeps: Sweeps, spooled: Spooled) -> bool:
+    """Say whether the rows here and those just read are as many as Cargo counted, or nobody counts."""
+    there = sweeps.there(shape.uuid)
+    return there is None or there == sweeps.here(shape.uuid) + new_rows(session, shape, spooled)
+
+
+def _is_due(session: Session, kept: dict[str, Any]) -> bool:
+    """Say whether all rows of a model are to come, whatever moved: some columns are computed without a sign of it."""
+    full_at = kept.get("full_at")
+    unlooked = kept.get("deletes") == "ignore" and session.options.deletes != "ignore"
+    return not full_at or unlooked or session.now - parse_time(full_at) >= session.options.full_refresh_every
 
 
 def window_rows(session: Session, model: Model, fold: Normalise) -> ModelRead:

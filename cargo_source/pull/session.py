@@ -114,6 +114,10 @@ class Session:
         self.can_export = self.can_download = True
         self.lanes: dict[str, str] = {}
         """Lanes that were taken in place of the usual one."""
+        self.gone: Counter[str] = Counter()
+        """Rows that are here and that Cargo has no more, by table."""
+        self.vanished: set[tuple[str, object]] = set()
+        """Tables and uuids of parents that vanished while their rows were read."""
         self.surprises: dict[str, Surprises] = defaultdict(Surprises)
         """What came that the catalogue does not know, by table."""
 
@@ -329,6 +333,7 @@ class Session:
         except NotFound as error:
             if parent is not None and (error.reason or "").endswith("NotFound"):
                 log.info("%s: its parent vanished meanwhile", entity.table)
+                self.vanished.add((entity.table, parent.get("uuid")))
                 return
             if entity.table in self._answered:
                 raise

@@ -63,6 +63,8 @@ class Shape:
     stored: bool = True
     left_out: frozenset[str] = frozenset()
     """Fields of columns that are known and do not land."""
+    id_name: str = "_id"
+    """What SQL calls the identifier, quoted where that is needed."""
     hides: Callable[[str], bool] = lambda _field: False
     """Says of a field that is not known whether nothing of it may be kept."""
     ddl: str | None = None
@@ -133,6 +135,7 @@ def shape_of(model: Row, dataset_slug: str, table: str, ddl: Row | None, fold: N
         description=str(model.get("description") or model.get("name") or model["slug"]),
         stored=ddl is None or bool(ddl.get("ddl")),
         ddl=(ddl or {}).get("ddl"),
+        id_name="_id" if "_id" in physical or not physical else _quoted(str(model.get("idColumnSlug")), dialect),
     )
 
 

@@ -147,8 +147,11 @@ def _needed(entity: Entity) -> frozenset[str]:
         names |= {entity.name_of(field) for field in (entity.follow.status, entity.follow.by, entity.follow.ended)}
         if isinstance(entity.reading, Window):
             names.add(entity.name_of(entity.reading.cursor))
-    if isinstance(entity.reading, Gated) and entity.reading.swept == "parents":
+    if isinstance(entity.reading, Gated) and (entity.reading.swept == "parents" or entity.reading.whole_lists):
         names |= {entity.name_of(field) for field in entity.listed_by.send}
+    if entity.table == "change_rows":
+        # Who was in a segment when is computed from these.
+        names |= {"segment_uuid", "created_at"}
     if entity.table == "runs":
         # Agent runs count the runs that their message started.
         names.add("parent_message_uuid")

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import dlt
 from dlt.common.destination.capabilities import DestinationCapabilitiesContext
@@ -26,19 +26,23 @@ from dlt.pipeline.pipeline import Pipeline
 from cargo_source.api import CargoClient
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings, suggest
+from cargo_source.pull.deletes import beside, columns_of, every_row, marked_before, told
 from cargo_source.pull.digest import digest_of
-from cargo_source.pull.dlt_tables import MERGE, dlt_columns, drift_of, references, start_anew
+from cargo_source.pull.dlt_tables import MERGE, dlt_columns, drift_of, known_columns, references, start_anew
 from cargo_source.pull.lanes import LANES
 from cargo_source.pull.once import Onces
-from cargo_source.pull.options import Options
+from cargo_source.pull.options import FULL_REFRESH, Deletes, Options
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pipeline_destination import PipelineDestination
-from cargo_source.pull.records import RECORDS, Model, ModelRead, choose, list_models, read_model
+from cargo_source.pull.reading import second_look
+from cargo_source.pull.records import RECORDS, Model, ModelRead, choose, list_models, read_model, sweeps_of
 from cargo_source.pull.session import Refused, Session, Watch
 from cargo_source.pull.shaping import Shaping, Treatment
-from cargo_source.pull.spool import Spooled
+from cargo_source.pull.spool import Chunk, Spooled
+from cargo_source.pull.sweeps import Sweeps
 from cargo_source.pull.tables import TableRead, read_table, skip_or_raise
 from cargo_source.pull.times import LOOKBACK, parse_time
+from cargo_source.pull.typed import DELETED_AT
 from cargo_source.pull.windows import Interval, Moment, interval_of, scheduled
 from cargo_source.settings import Secret, Settings, resolve
 
@@ -64,6 +68,9 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     strict: bool = False,
     window: tuple[Moment, Moment | None] | None = None,
     external_window: bool = False,
+    deletes: Deletes = "soft",
+    full_refresh_every: timedelta | float = FULL_REFRESH,
+    allow_empty: bool = False,
 ) -> DltSource:
     """Give a dlt source with every entity of a Cargo workspace and the rows of its models.
 
@@ -84,6 +91,10 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     one another give the tables that one over all of them gives, and one that is loaded twice changes nothing.
     ``external_window`` takes the window from whoever schedules the run: DLT_INTERVAL_START and _END, else Airflow's
     data interval. Without it a scheduler's interval is not looked at, and a sync goes on where the last one ended.
+
+    ``deletes`` says what becomes of a row that is gone in Cargo: ``soft`` marks it in ``_cargo_deleted_at``, ``hard``
+    removes it, ``ignore`` leaves it as it is. ``full_refresh_every`` (a timedelta, or days) is how often rows of a
+    model are read whole at least. A table that had many rows and has none is a stop, unless ``allow_empty``.
 
     Settings that are not given come from the environment (``CARGO_API_TOKEN``, ``CARGO_API_URL``), then from dlt's
     configuration (``[sources.cargo]``). Raises BadSettings for a table that does not exist and a window that is empty.
@@ -107,6 +118,9 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
         strict=strict,
         query_lane=query_lane,
         lane=_known_lane(lane),
+        deletes=_checked_deletes(deletes),
+        full_refresh_every=_interval(full_refresh_every),
+        allow_empty=allow_empty,
         shaping=Shaping(columns or {}, tuple(exclude), pii or {}),
         window=_window(window, since, external=external_window),
     )
@@ -148,6 +162,25 @@ def _window(window: tuple[Moment, Moment | None] | None, since: object, *, exter
     return interval_of(*window)
 
 
+def _checked_deletes(deletes: str) -> Deletes:
+    """Give what becomes of rows that are gone. Raises BadSettings for a word that is not known."""
+    for known in get_args(Deletes):
+        if deletes == known:
+            return cast("Deletes", deletes)
+    raise BadSettings(f"deletes: {deletes!r} can be soft, hard or ignore{suggest(deletes, get_args(Deletes))}")
+
+
+def _interval(every: timedelta | float) -> timedelta:
+    """Read an interval; a number counts days. Raises BadSettings where it is not positive."""
+    try:
+        interval = every if isinstance(every, timedelta) else timedelta(days=every)
+    except (OverflowError, ValueError):
+        interval = timedelta(0)
+    if interval <= timedelta(0):
+        raise BadSettings(f"full_refresh_every: {every} has to be a number of days above 0")
+    return interval
+
+
 def _moment(since: datetime | str | None) -> datetime | None:
     """Read where history starts; a time without a zone is UTC. Raises BadSettings for a text that is no time."""
     try:
@@ -163,7 +196,12 @@ def _resources(pull: "Pull", tables: tuple[str, ...], *, with_records: bool) -> 
         resource = dlt.resource(
             entity_rows,
             name=table,
-            columns=dlt_columns(pull.options.columns(entity), entity.key),
+            columns=dlt_columns(
+                pull.options.columns(entity),
+                entity.key,
+                hard=pull.options.deletes == "hard",
+                merge_key=entity.merge_key,
+            ),
             primary_key=list(entity.key),
             write_disposition=MERGE,
             references=references(pull.options.columns(entity)),
@@ -224,6 +262,17 @@ class Pull:
         if session.windowed and pipeline:
             session.destination = PipelineDestination(pipeline)
         session.watch = self.watch
+        if (
+            pipeline
+            and not session.windowed
+            and session.options.deletes != "ignore"
+            and not session.destination.readable
+        ):
+            session.close()
+            raise BadSettings(
+                "the destination cannot be asked in SQL which rows it holds, which rows that are gone are found by; say"
+                " deletes='ignore' (--deletes ignore), or take a destination that can, such as duckdb or postgres"
+            )
         return session
 
     def find_window(self) -> None:
@@ -310,7 +359,7 @@ def entity_rows(pull: Pull, table: str) -> Sheet:
     pull.outcomes[table] = read.outcome
     if read.spooled is None:
         return
-    new = not session.memory.table_state(table)
+    new = not session.memory.table_state(table) or _lacks_mark(session, table)
     if session.windowed:
         new = _begin(session, table)
     elif table in session.memory.anew:
@@ -341,6 +390,12 @@ def _begin(session: Session, table: str, model: str | None = None) -> bool:
     return new
 
 
+def _lacks_mark(session: Session, table: str) -> bool:
+    """Say whether a table was made before rows were marked as deleted, and has yet to get the column."""
+    columns = columns_of(session, table)
+    return bool(columns) and DELETED_AT not in columns
+
+
 def record_rows(pull: Pull) -> Sheet:
     """Yield the files of the rows of all chosen models, each for a table of its own."""
     session = pull.session()
@@ -351,21 +406,18 @@ def record_rows(pull: Pull) -> Sheet:
         pull.outcomes[RECORDS] = Outcome(RECORDS, RECORDS, lane="none", status="skipped", note=note)
         return
     session.options.shaping.check_tables(model.table for model in everything)
-    known = {} if session.windowed else session.memory.known_models
-    for uuid in known.keys() - {model.uuid for model in everything}:
-        table = str(known[uuid].get("table"))
-        session.memory.forget_records(uuid)
-        note = "the model is gone in Cargo: its table stays as it is"
-        pull.outcomes[table] = Outcome(RECORDS, table, lane="none", note=note)
+    if not session.windowed:
+        yield from _gone_models(pull, session, everything)
     shaped = 0
     for model in models:
         pull.outcomes[model.table] = Outcome(RECORDS, model.table, lane="none")
-        before = session.memory.record_state(model.uuid, model.table)
         read, outcome = rows_of(session, model)
         pull.outcomes[model.table] = outcome
         if read is not None:
             shaped += read.shape is not None
-            yield from _model_files(session, read, outcome, new=not before)
+            before = session.memory.record_state(model.uuid, model.table)
+            new = not before or _lacks_mark(session, model.table)
+            yield from _model_files(session, read, before, outcome, new=new)
             if not session.windowed:
                 session.memory.keep_records(model.uuid, model.table, read.state)
     if shaped == len(models) and (unmet := session.options.shaping.unmet):
@@ -388,12 +440,54 @@ def _rows_of(session: Session, model: Model) -> tuple[ModelRead | None, Outcome]
     return _read(session, model, session.memory.record_state(model.uuid, model.table), outcome), outcome
 
 
+def _sweeps(session: Session) -> Sweeps:
+    """Give what tells of all chosen models at once which of them have other rows than are here."""
+    models = chosen_models(session)[1]
+    kept = {model.uuid: session.memory.record_state(model.uuid, model.table) for model in models}
+    return session.once("sweeps", lambda: sweeps_of(session, kept))
+
+
+def _gone_models(pull: Pull, session: Session, everything: Sequence[Model]) -> Sheet:
+    """Mark the rows of models that are gone, once two looks at the list of models agree on it."""
+    gone = session.memory.known_models.keys() - {model.uuid for model in everything}
+    if not gone:
+        return
+    seen = {row["uuid"] for row in second_look(session, "models")}
+    taken = {model.table for model in everything}
+    for uuid in sorted(gone - seen):
+        table = str(session.memory.known_models[uuid].get("table"))
+        session.memory.forget_records(uuid)
+        outcome = pull.outcomes[table] = Outcome(RECORDS, table, lane="none")
+        outcome.note = "the model is gone in Cargo: its table stays as it is"
+        if table not in taken and session.options.deletes != "ignore" and "_id" in columns_of(session, table):
+            chunks = every_row(session, table, ["_id"])
+            chunks += marked_before(session, table, ["_id"], session.memory.known_models[uuid])
+            outcome.rows = sum(chunk.rows for chunk in chunks)
+            outcome.note = f"the model is gone in Cargo; {told(session, table) or 'it had no rows'}"
+            yield from _marks(session, table, chunks)
+
+
+def _marks(session: Session, table: str, chunks: list[Chunk]) -> Sheet:
+    """Hand tombstones of a table whose model is gone to dlt, which knows its columns."""
+    if not chunks:
+        return
+    hints = dlt.mark.make_hints(
+        table_name=table,
+        columns=known_columns(table, hard=session.options.deletes == "hard"),
+        primary_key="_id",
+        write_disposition=MERGE,
+    )
+    yield dlt.mark.with_hints([], hints, create_table_variant=True)
+    for chunk in chunks:
+        yield _file(chunk, table)
+
+
 def _read(session: Session, model: Model, before: dict[str, Any], outcome: Outcome) -> ModelRead | None:
     """Read one model; None where it is skipped."""
     started = time.monotonic()
     with session.client.stats.scope() as asked:
         try:
-            return read_model(session, model, before, NamingConvention().normalize_path)
+            return read_model(session, model, before, _sweeps(session), NamingConvention().normalize_path)
         except Refused as refused:
             vanished = refused.error.reason == "modelNotFound"
             outcome.note = "deleted in Cargo meanwhile" if vanished else skip_or_raise(session, RECORDS, refused)
@@ -403,11 +497,10 @@ def _read(session: Session, model: Model, before: dict[str, Any], outcome: Outco
             outcome.requests, outcome.seconds = asked.requests, time.monotonic() - started
 
 
-def _model_files(session: Session, read: ModelRead, outcome: Outcome, *, new: bool) -> Sheet:
+def _model_files(session: Session, read: ModelRead, before: dict[str, Any], outcome: Outcome, *, new: bool) -> Sheet:
     if read.shape is None or read.spooled is None or read.landing is None:
         return
     table = read.shape.table
-    outcome.lane, outcome.rows = read.landing.lane, read.spooled.rows
     outcome.status = "refreshing" if read.landing.refreshing else "complete"
     drift = drift_of(table, read.shape.columns)
     named = str(session.memory.known_models.get(read.model.uuid, {}).get("table") or table)
@@ -423,27 +516,34 @@ def _model_files(session: Session, read: ModelRead, outcome: Outcome, *, new: bo
     elif drift.retyped or table in session.memory.anew:
         start_anew(table)
     key = next(column.name for column in read.shape.columns if column.field == "_id")
+    marked = [] if drift.retyped else marked_before(session, table, [key], before)
+    spooled = beside(session, read.spooled, [key], marked)
+    outcome.lane, outcome.rows = read.landing.lane, spooled.rows
     hints = dlt.mark.make_hints(
         table_name=table,
-        columns=dlt_columns(read.shape.columns, (key,)),
+        columns=dlt_columns(read.shape.columns, (key,), hard=session.options.deletes == "hard"),
         primary_key=key,
         write_disposition=MERGE,
         additional_table_hints={"description": read.shape.description},
     )
     # The resource fills a table for each model: the hints of this one come first, as a variant of the resource.
     yield dlt.mark.with_hints([], hints, create_table_variant=True)
-    yield from _files(read.spooled, new=new, table=table)
+    yield from _files(spooled, new=new, table=table)
 
 
 def _files(spooled: Spooled, *, new: bool, table: str | None = None) -> Sheet:
     """Hand finished files to dlt as they are; a table without rows gets an empty one, which makes it."""
     chunks = spooled.chunks or ([spooled.empty()] if new else [])
     for chunk in chunks:
-        item = dlt.mark.with_file_import(str(chunk.path), "parquet", chunk.rows)
-        if table is not None:
-            # dlt passes the data, here none, to the function that names the table.
-            item.data = table
-        yield item
+        yield _file(chunk, table)
+
+
+def _file(chunk: Chunk, table: str | None = None) -> DataItemWithMeta:
+    item = dlt.mark.with_file_import(str(chunk.path), "parquet", chunk.rows)
+    if table is not None:
+        # dlt passes the data, here none, to the function that names the table.
+        item.data = table
+    return item
 
 
 def _table_named(item: str) -> str:

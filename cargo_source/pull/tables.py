@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Derived, Entity, Gated, Metered, Recent, Snapshot, Unfolded, Window
 from cargo_source.pull.agent_runs import read_agent_runs
+from cargo_source.pull.deletes import beside, gone_of_list, marked_before, told
 from cargo_source.pull.digest import differing
 from cargo_source.pull.landing import unfolded
+from cargo_source.pull.members import read_members
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pages import Row
-from cargo_source.pull.reading import read_entity
+from cargo_source.pull.reading import read_entity, second_look
 from cargo_source.pull.records import list_models
 from cargo_source.pull.session import Refused, Session
 from cargo_source.pull.shapes import Normalise
@@ -22,6 +25,12 @@ from cargo_source.pull.times import Span, format_time, parse_time
 from cargo_source.pull.usage import read_usage
 
 log = logging.getLogger("cargo_source")
+
+DERIVED: dict[str, Callable[[Session, Span], Spooled]] = {
+    "agent_runs": lambda session, span: read_agent_runs(session, span, with_runs="runs" in session.tables),
+    "segment_members": read_members,
+}
+"""What makes the rows of entities that the API does not have."""
 
 LANES: dict[type, str] = {
     Snapshot: "list",
@@ -52,13 +61,15 @@ def read_table(session: Session, table: str, fold: Normalise) -> TableRead:
     with session.client.stats.scope() as asked:
         try:
             spooled, state = _read(session, entity, fold)
+            marked = marked_before(session, table, entity.key, session.memory.table_state(table))
+            spooled = beside(session, spooled, entity.key, marked)
         except Refused as refused:
             outcome.status, outcome.note = "skipped", skip_or_raise(session, table, refused)
             spooled, state = None, {}
     outcome.requests, outcome.seconds = asked.requests, time.monotonic() - started
     outcome.rows = spooled.rows if spooled else 0
     outcome.lane = session.lanes.get(table, outcome.lane)
-    outcome.note = outcome.note or session.surprises[table].note()
+    outcome.note = outcome.note or "; ".join(filter(None, (told(session, table), session.surprises[table].note())))
     return TableRead(spooled, outcome, state)
 
 
@@ -76,12 +87,13 @@ def _read(session: Session, entity: Entity, fold: Normalise) -> tuple[Spooled, d
         "columns": session.memory.fingerprint(entity),
         "watermark": format_time(session.now),
         "swept_at": format_time(session.now) if span.sweep else kept["swept_at"],
+        "deletes": session.options.deletes,
     }
     if (snapshot := _snapshot_behind(entity)) is not None:
         return _read_list(session, entity, snapshot, kept, state, fold)
     match entity.reading:
         case Derived():
-            return read_agent_runs(session, span, with_runs="runs" in session.tables), state
+            return DERIVED[entity.table](session, span), state
         case Metered() as metered:
             spooled, digest = read_usage(session, entity, metered, span, kept.get("digest"))
             return spooled, {**state, "digest": digest}
@@ -102,9 +114,15 @@ def _read_list(
         return sheet.finish(), state
     if kept and session.now - parse_time(kept["watermark"]) < timedelta(hours=snapshot.every_hours):
         return sheet.finish(), kept
-    rows, digest = differing(_listed(session, entity, fold), _key(entity), kept.get("digest"))
+    listed = _listed(session, entity, fold)
+    rows, digest = differing(listed, _key(entity), kept.get("digest"))
     sheet.add(rows)
-    return sheet.finish(), {**state, "digest": digest}
+    spooled = sheet.finish()
+    if not snapshot.dated:
+        # What is dated has a row for each day, of which a list gives today's.
+        gone = gone_of_list(session, entity, listed, lambda: _listed_again(session, entity), kept, digest)
+        spooled = beside(session, spooled, entity.key, gone)
+    return spooled, {**state, "digest": digest}
 
 
 def _snapshot_behind(entity: Entity) -> Snapshot | None:
@@ -123,12 +141,21 @@ def _listed(session: Session, entity: Entity, fold: Normalise) -> list[Row]:
     return rows
 
 
-def _beside(session: Session, entity: Entity, how: Unfolded) -> list[Row]:
+def _listed_again(session: Session, entity: Entity) -> list[Row]:
+    """List an entity once more; of the rows, only the keys are as they land."""
+    if not isinstance(entity.reading, Unfolded):
+        return second_look(session, entity.table)
+    parents = second_look(session, entity.reading.parent)
+    found = [*parents, *_beside(session, entity, entity.reading, "second look")]
+    return [child for row in found for child in unfolded(row, entity)]
+
+
+def _beside(session: Session, entity: Entity, how: Unfolded, look: str = "first look") -> list[Row]:
     """Give the parent that the parents' own list lacks, if there is one."""
     call = how.beside
     if call is None:
         return []
-    found = session.once(call.path, lambda: [row for page in session.listing(entity, call, {}) for row in page])
+    found = session.once((call.path, look), lambda: [row for page in session.listing(entity, call, {}) for row in page])
     return [{**row, **how.beside_as} for row in found]
 
 

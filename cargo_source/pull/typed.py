@@ -23,6 +23,7 @@ from cargo_source.pull.wire import to_json
 
 EXTRA = "_cargo_extra"
 RUN_ID = "_cargo_run_id"
+DELETED_AT = "_cargo_deleted_at"
 OURS = (
     Column(
         EXTRA,
@@ -31,6 +32,7 @@ OURS = (
         "fields that the catalogue does not know, and values that did not fit their column",
     ),
     Column(RUN_ID, RUN_ID, "text", "the sync that wrote the row"),
+    Column(DELETED_AT, DELETED_AT, "timestamp", "when a sync found the row gone in Cargo; null while it is there"),
 )
 
 ARROW: dict[Type, pa.DataType] = {
@@ -96,7 +98,8 @@ def arrow_table(  # noqa: PLR0913 - rows, and all that says what becomes of them
 def finished(arrays: Sequence[pa.Array], columns: Sequence[Column], run_id: str) -> pa.Table:
     """Make a table of the arrays of ``columns`` and of ``_cargo_extra``."""
     rows = len(arrays[-1])
-    return pa.Table.from_arrays([*arrays, pa.repeat(pa.scalar(run_id), rows)], schema=arrow_schema(columns))
+    ours = [pa.repeat(pa.scalar(run_id), rows), pa.nulls(rows, ARROW["timestamp"])]
+    return pa.Table.from_arrays([*arrays, *ours], schema=arrow_schema(columns))
 
 
 def _never(_field: str) -> bool:

@@ -20,8 +20,8 @@ def box():
         yield own
 
 
-def compared(target, box, *tables, deleted=False):
-    return differences(target, box, skip=set(ENTITIES) - set(tables), deleted=deleted)
+def compared(target, box, *tables):
+    return differences(target, box, skip=set(ENTITIES) - set(tables))
 
 
 # Sources that disagree ---------------------------------------------------------------------------------------------

@@ -23,12 +23,12 @@ def sync(target, box, models=(COMPANIES,)):
     return {outcome.table: outcome.note for outcome in report.outcomes}
 
 
-def compared(target, box, *names, skip=frozenset(), deleted=False):
+def compared(target, box, *names, skip=frozenset()):
     """In what the tables of these models, and those of entities, differ from the workspace."""
-    found = differences(target, box, skip=ENTITIES_BUT_MODELS | skip | {"records"}, deleted=deleted)
+    found = differences(target, box, skip=ENTITIES_BUT_MODELS | skip | {"records"})
     slugs = {dataset["uuid"]: dataset["slug"] for dataset in box.truth("datasets")}
     models = {f"{slugs[model['datasetUuid']]}.{model['slug']}": model for model in box.truth("models")}
-    return found + [each for name in names for each in model_differences(target, box, models[name], deleted=deleted)]
+    return found + [each for name in names for each in model_differences(target, box, models[name])]
 
 
 def test_a_new_column_is_filled_in_all_rows_and_told(target, box):
@@ -72,7 +72,7 @@ def test_a_retyped_column_loads_its_table_anew(target, box, lane, column, kind, 
     assert compared(target, box, COMPANIES) == []
     box.advance(days=1)
     assert "anew" not in sync(target, box)["default__companies"]
-    assert compared(target, box, COMPANIES, deleted=True) == []
+    assert compared(target, box, COMPANIES) == []
 
 
 def test_a_renamed_model_gets_a_table_of_its_new_name(target, box):
@@ -97,7 +97,7 @@ def test_models_come_and_go(target, box):
     box.reshape.remove_model("hubspot.deals")
     models = ["default.partners", COMPANIES]
     assert "gone" in sync(target, box, models)["hubspot__deals"]
-    assert compared(target, box, *models, deleted=True) == []
+    assert compared(target, box, *models) == []
     assert target.query("SELECT count(*) FROM cargo.default__partners") == [(30,)]
     assert "hubspot__deals" not in sync(target, box, models)
 
@@ -109,7 +109,7 @@ def test_a_model_that_is_made_again_under_its_old_name(target, box):
     sync(target, box)
     box.reshape.add_model("hubspot.deals", [("name", "string")], rows=3)
     sync(target, box, ["hubspot.deals", COMPANIES])
-    assert compared(target, box, "hubspot.deals", deleted=True) == []
+    assert compared(target, box, "hubspot.deals") == []
     assert target.query("SELECT count(*) FROM cargo.hubspot__deals") == [(3,)]
 
 
@@ -124,7 +124,7 @@ def test_a_name_that_a_second_model_takes_as_well(target, box):
     sync(target, box, [signups, "http.productSignups"])
     box.reshape.remove_model("http.productSignups")
     sync(target, box, [signups])
-    assert compared(target, box, signups, deleted=True) == []
+    assert compared(target, box, signups) == []
 
 
 def test_a_table_that_somebody_dropped_comes_back(target, box):

@@ -54,7 +54,7 @@ def test_an_export_that_stays_short_stops_the_sync_and_leaves_the_tables(box, ta
     assert caught.value.expected > 0
     assert sorted(map(str, target.rows("default__companies"))) == before
     target.sync(box, **COMPANIES)
-    assert model_differences(target, box, companies(box), deleted=True) == []
+    assert model_differences(target, box, companies(box)) == []
 
 
 def test_rows_that_are_written_meanwhile_are_no_alarm(box, target):
@@ -63,7 +63,7 @@ def test_rows_that_are_written_meanwhile_are_no_alarm(box, target):
     report = target.sync(box, **COMPANIES)
     assert report.status == "complete"
     target.sync(box, **COMPANIES)
-    assert model_differences(target, box, companies(box), deleted=True) == []
+    assert model_differences(target, box, companies(box)) == []
 
 
 def test_a_workspace_that_cannot_count_still_exports(box, target):

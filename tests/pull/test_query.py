@@ -31,7 +31,7 @@ def test_rows_by_sql_are_those_of_the_lists(tmp_path, monkeypatch, cap):
             box.advance(hours=9)
         for target in (by_sql, by_lists):
             target.sync(box, only=list(TABLES), query_lane=target is by_sql)
-            assert differences(target, box, skip=set(ENTITIES) - TABLES, deleted=True) == []
+            assert differences(target, box, skip=set(ENTITIES) - TABLES) == []
         for table in TABLES:
             rows = [
                 sorted(str({**row, "_cargo_run_id": ""}) for row in target.rows(table)) for target in (by_sql, by_lists)
@@ -78,7 +78,7 @@ def test_late_rows_of_sql_arrive_within_the_lookback(tmp_path):
         box.world.tick(3_600_000)
         report = target.sync(box, only=["runs", "spans"])
         assert lanes(report)["runs"] == "query"
-        assert differences(target, box, skip=set(ENTITIES) - {"runs", "spans"}, deleted=True) == []
+        assert differences(target, box, skip=set(ENTITIES) - {"runs", "spans"}) == []
 
 
 def test_a_query_that_fails_later_gives_way_to_lists(tmp_path):
@@ -119,4 +119,4 @@ def test_sql_that_lags_for_long_is_made_up_for_by_the_next_sweep(tmp_path, fails
             target.sync(box, only=["runs", "spans"])
             box.advance(hours=4)
         target.sync(box, only=["runs", "spans"])
-        assert differences(target, box, skip=set(ENTITIES) - {"runs", "spans"}, deleted=True) == []
+        assert differences(target, box, skip=set(ENTITIES) - {"runs", "spans"}) == []

@@ -19,7 +19,7 @@ ONLY = ["runs", "segments"]
 
 
 def compared(target, box):
-    return differences(target, box, skip=set(ENTITIES) - set(ONLY), deleted=True)
+    return differences(target, box, skip=set(ENTITIES) - set(ONLY))
 
 
 @pytest.fixture

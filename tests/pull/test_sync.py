@@ -29,7 +29,7 @@ def test_every_table_equals_the_workspace_after_days_of_syncs(target, seed):
         for day in (1, 2):
             box.advance(days=1)
             target.sync(box)
-            assert differences(target, box, deleted=True) == [], f"seed {seed}, day {day}"
+            assert differences(target, box) == [], f"seed {seed}, day {day}"
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_the_machines_clock_does_not_matter(target, monkeypatch):
         for years in (-1, 1, -1):
             monkeypatch.setattr(time, "time", lambda off=years * 365 * 86_400: real() + off)
             target.sync(box, only=[*timed, "models"], **models)
-            assert differences(target, box, skip=set(ENTITIES) - timed, deleted=True) == []
+            assert differences(target, box, skip=set(ENTITIES) - timed) == []
             box.advance(days=1)
 
 
@@ -147,7 +147,7 @@ def test_pages_in_place_of_exports_give_the_same_tables(target):
         box.advance(days=1)
         report = target.sync(box, **models)
         assert "export" in {o.lane for o in report.outcomes if o.entity == "records"}
-        assert differences(target, box, skip=others, deleted=True) == []
+        assert differences(target, box, skip=others) == []
         assert {table: target.types(table) for table in target.tables()} == pages
 
 
@@ -185,7 +185,7 @@ def test_an_old_chat_that_moved_is_found_by_the_next_sweep(target):
             box.advance(hours=3)
             target.sync(box, **tables)
         skip = set(ENTITIES) - {"chats", "messages", "agent_runs"}
-        assert differences(target, box, skip=skip, deleted=True) == []
+        assert differences(target, box, skip=skip) == []
 
 
 @pytest.mark.parametrize("order", [("runs", None), (None, "runs", "runs", None)], ids=["later", "apart"])
@@ -196,7 +196,7 @@ def test_agent_runs_count_their_runs_whatever_was_synced_before(target, order):
             target.sync(box, only=[only] if only else ["runs", "agent_runs"])
             box.advance(days=1)
         target.sync(box, only=["runs", "agent_runs"])
-        assert differences(target, box, skip=set(ENTITIES) - {"agent_runs"}, deleted=True) == []
+        assert differences(target, box, skip=set(ENTITIES) - {"agent_runs"}) == []
 
 
 def test_a_refresh_starts_from_nothing(target):
