@@ -47,10 +47,11 @@ _NO_COUNT = (PermissionDenied, NotFound, RequestRefused, ServerFailed)
 
 @dataclass(frozen=True)
 class Known:
-    """What the last sync kept of a model's rows: their table, what SQL calls it, and when they were read."""
+    """What the last sync kept of a model's rows: their table, what SQL calls it, and how and when they were read."""
 
     table: str
     reference: str
+    lane: str
     watermark: str
 
 
@@ -120,7 +121,9 @@ class Sweeps:
     def has_hint(self, uuid: str) -> bool:
         """Say whether records left a segment of the model since it was read; they may have left the model."""
         known = self._known.get(uuid)
-        return known is not None and uuid in self._session.once("records left", self._left)
+        if known is None or known.lane != PAGES or not known.reference:
+            return False
+        return uuid in self._session.once("records left", self._left)
 
     def _left(self) -> set[str]:
         session = self._session
