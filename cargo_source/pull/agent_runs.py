@@ -11,6 +11,7 @@ from typing import Any
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Call
+from cargo_source.pull.children import gone_along
 from cargo_source.pull.landed import quoted
 from cargo_source.pull.pages import Row
 from cargo_source.pull.reading import read_entity
@@ -44,7 +45,8 @@ def _sheet(session: Session, answers: list[Row], chats: dict[Any, Row], counts: 
         chats.update({chat["uuid"]: chat for chat in _one(session, "chats", f"ai/chats/{uuid}", "chat")})
     sheet = session.sheet(AGENT_RUNS)
     sheet.add([agent_run(row, chats.get(row["chatUuid"], {}), counts[row["uuid"]]) for row in answers])
-    return sheet.finish()
+    landed_messages = read_entity(session, "messages", span).sheets["messages"]
+    return gone_along(session, AGENT_RUNS, sheet.finish(), MESSAGES, landed_messages)
 
 
 def agent_run(message: Row, chat: Row, child_runs: int) -> Row:

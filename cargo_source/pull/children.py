@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from cargo_source.catalog.entity import Entity, Gated, Unfolded
 from cargo_source.pull.deletes import (
     FEW,
+    MARKED,
     TOGETHER,
     absent,
     beside,
@@ -54,6 +56,20 @@ def gone_inside(session: Session, entity: Entity, how: Unfolded, spooled: Spoole
         db.execute(f"COPY ({query}) TO {quoted([str(of_these)])} (FORMAT parquet)")
     gone, count = lacking(session, entity.key, [of_these], paths_of(spooled))
     marks = tombstones(session, entity.table, entity.key, gone, count) if count else []
+    return beside(session, spooled, entity.key, marks)
+
+
+def gone_along(session: Session, entity: Entity, spooled: Spooled, origin: Entity, read: Spooled) -> Spooled:
+    """Add tombstones of rows that are made out of those of ``origin``, one of each, and went with them."""
+    if not session.gone[origin.table] or not read.rows or not follows_deletes(session, entity.table):
+        return spooled
+    (own,), (of,) = entity.key, origin.key
+    path = session.spool.new_file()
+    with database() as db:
+        query = f"SELECT {of} AS {own} FROM {files(paths_of(read))} WHERE {MARKED}"  # noqa: S608 - our own names
+        db.execute(f"COPY ({query}) TO {quoted([str(path)])} (FORMAT parquet)")
+    count = pq.read_metadata(path).num_rows
+    marks = tombstones(session, entity.table, entity.key, path, count) if count else []
     return beside(session, spooled, entity.key, marks)
 
 

@@ -130,7 +130,7 @@ def shape_model(session: Session, model: Model, fold: Normalise) -> Shape:
 def sweeps_of(session: Session, kept: Mapping[str, dict[str, Any]]) -> Sweeps:
     """Give what tells which models have other rows than the last sync left here, by what that one kept."""
     known = {
-        uuid: Known(state["table"], state.get("reference", ""), state["watermark"])
+        uuid: Known(state["table"], state.get("reference", ""), state.get("lane", ""), state["watermark"])
         for uuid, state in kept.items()
         if state
     }
@@ -156,14 +156,15 @@ def read_model(session: Session, model: Model, kept: dict[str, Any], sweeps: Swe
     # Where a column is of another type than before, the table is made anew, and every row has to come.
     whole = whole or columns != kept.get("columns") or not shape.has_emitted_at
     landing, spooled = _read_rows(session, shape, None if whole else span.start)
+    whole = whole or landing.lane != EXPORT
     swept: Swept | None = Swept([])
     if not landing.refreshing and not whole and not _adds_up(session, shape, sweeps, spooled):
         swept = sweep(session, shape, spooled)
         whole = swept is None or swept.lacks
         if whole:
             landing, spooled = _read_rows(session, shape, None)
-    if whole or landing.lane != EXPORT:
-        whole, swept = True, gone_of_whole(session, shape, spooled, landing)
+    if whole:
+        swept = gone_of_whole(session, shape, spooled, landing)
     spooled = beside(session, spooled, [_key(shape)], swept.gone if swept else [])
     state = {
         "watermark": now,
@@ -172,6 +173,7 @@ def read_model(session: Session, model: Model, kept: dict[str, Any], sweeps: Swe
         "read_at": now,
         "columns": columns,
         "reference": shape.reference if shape.stored else "",
+        "lane": landing.lane,
         "full_at": (now if whole else kept.get("full_at")) if swept else None,
         "deletes": session.options.deletes,
     }
@@ -199,9 +201,10 @@ def _adds_up(session: Session, shape: Shape, sweeps: Sweeps, spooled: Spooled) -
 
 def _is_due(session: Session, kept: dict[str, Any]) -> bool:
     """Say whether all rows of a model are to come, whatever moved: some columns are computed without a sign of it."""
-    full_at = kept.get("full_at")
-    unlooked = kept.get("deletes") == "ignore" and session.options.deletes != "ignore"
-    return not full_at or unlooked or session.now - parse_time(full_at) >= session.options.full_refresh_every
+    full_at, was, now = kept.get("full_at"), kept.get("deletes"), session.options.deletes
+    # What was left as it is has to be looked for, and what was marked has to be removed.
+    other = (was == "ignore" and now != "ignore") or (was != "hard" and now == "hard")
+    return not full_at or other or session.now - parse_time(full_at) >= session.options.full_refresh_every
 
 
 def window_rows(session: Session, model: Model, fold: Normalise) -> ModelRead:

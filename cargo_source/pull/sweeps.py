@@ -30,7 +30,7 @@ from cargo_source.pull.deletes import (
     tombstones,
 )
 from cargo_source.pull.landed import quoted
-from cargo_source.pull.lanes import PAGES, Landing, Part, export_rows, has_no_sql
+from cargo_source.pull.lanes import EXPORT, PAGES, Landing, Part, export_rows, has_no_sql
 from cargo_source.pull.reading import read_entity
 from cargo_source.pull.record_pages import RecordPages
 from cargo_source.pull.session import Refused, Session
@@ -48,10 +48,11 @@ _NO_COUNT = (PermissionDenied, NotFound, RequestRefused, ServerFailed)
 
 @dataclass(frozen=True)
 class Known:
-    """What the last sync kept of a model's rows: their table, what SQL calls it, and when they were read."""
+    """What the last sync kept of a model's rows: their table, what SQL calls it, and how and when they were read."""
 
     table: str
     reference: str
+    lane: str
     watermark: str
 
 
@@ -121,7 +122,9 @@ class Sweeps:
     def has_hint(self, uuid: str) -> bool:
         """Say whether records left a segment of the model since it was read; they may have left the model."""
         known = self._known.get(uuid)
-        return known is not None and uuid in self._session.once("records left", self._left)
+        if known is None or known.lane == EXPORT or not known.reference:
+            return False
+        return uuid in self._session.once("records left", self._left)
 
     def _left(self) -> set[str]:
         session = self._session

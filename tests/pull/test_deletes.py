@@ -1,12 +1,13 @@
 """Rows that are gone in Cargo: marked, removed or left, by reads that prove it alone, and back when they return."""
 
+import shutil
 from datetime import timedelta
 
 import pytest
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings, IncompleteRead
-from cargo_source.pull import deletes, sweeps
+from cargo_source.pull import deletes, source, sweeps
 from cargo_source.pull.pipeline_destination import PipelineDestination
 from cargo_source.sandbox import Sandbox
 from cargo_source.sandbox.identity import Stream
@@ -105,6 +106,29 @@ def test_a_row_that_returns_is_no_longer_marked(target, box, lane):
     assert model_differences(target, box, model_of(box)) == []
     marked = {key for key, row in landed(target).items() if row["_cargo_deleted_at"] is not None}
     assert marked == {gone[2]}
+
+
+@pytest.mark.parametrize("mode", ["soft", "hard"])
+def test_a_load_that_comes_twice_marks_each_row_once(target, box, mode, monkeypatch):
+    """Staging that a kill has filled twice, tombstones included, gives the tables that one filled once gives."""
+    target.sync(box, **ROWS, deletes=mode)
+    plain = source._files
+
+    def twice(spooled, **options):
+        yield from plain(spooled, **options)
+        for chunk in spooled.chunks:
+            again = chunk.path.with_suffix(".again.parquet")
+            shutil.copy(chunk.path, again)
+            yield source._file(source.Chunk(again, chunk.rows), options.get("table"))
+
+    monkeypatch.setattr(source, "_files", twice)
+    gone = remove(box)
+    box.touch(model_of(box)["uuid"], 2)
+    target.sync(box, **ROWS, deletes=mode)
+    assert len(target.rows(TABLE)) == len(landed(target))
+    assert model_differences(target, box, model_of(box)) == []
+    marked = {key for key, row in landed(target).items() if row["_cargo_deleted_at"]}
+    assert marked == (set(gone) if mode == "soft" else set())
 
 
 def test_many_rows_that_are_gone_are_read_back_past_the_rest(target, box, monkeypatch):
@@ -241,7 +265,7 @@ def test_the_rows_of_a_model_that_is_gone(target, box, mode):
 
 # Lists ---------------------------------------------------------------------------------------------------------------
 
-LISTED = ["tools", "agents", "memories", "votes", "chats", "messages"]
+LISTED = ["tools", "agents", "memories", "votes", "chats", "messages", "agent_runs", "runs"]
 REST = set(ENTITIES) - set(LISTED)
 
 
@@ -287,10 +311,10 @@ def test_a_list_that_is_empty_all_at_once_stops_the_sync(target, box):
 
 
 def test_children_that_their_parents_list_lacks_are_gone(target, box):
-    """Votes, memories and messages, of parents that were read; an agent that is gone takes its memories along."""
+    """Votes, memories and messages, of parents that were read; what is gone takes along what hangs on it."""
     target.sync(box, only=LISTED)
     tables = box.world.tables
-    message = next(row for row in tables["messages"].values() if row["type"] == "user")
+    message = next(row for row in tables["messages"].values() if row["type"] == "assistant")
     del tables["messages"][message["uuid"]]
     del tables["votes"][next(key for key, vote in tables["votes"].items() if vote["messageUuid"] != message["uuid"])]
     for scope in ("user", "agent"):
@@ -306,6 +330,8 @@ def test_children_that_their_parents_list_lacks_are_gone(target, box):
         target.sync(seen, only=LISTED)
         again = [params for _, path, params in seen.asked if path == "ai/messages/list"]
     assert differences(target, box, skip=REST | {"records"}) == []
+    # What was made out of it went with it.
+    assert landed(target, "agent_runs", "message_uuid")[message["uuid"]]["_cargo_deleted_at"]
     assert all(
         any(row["_cargo_deleted_at"] for row in target.rows(table)) for table in ("messages", "votes", "memories")
     )
@@ -326,7 +352,6 @@ def test_modes_may_change_between_syncs(target, box):
     target.sync(box, **both, deletes="soft")
     assert {key for key, row in landed(target).items() if row["_cargo_deleted_at"]} == set(left)
     assert landed(target, "tools", "uuid")[tool]["_cargo_deleted_at"]
-    box.touch(model_of(box)["uuid"], 1)
     target.sync(box, **both, deletes="hard")
     assert not set(left) & landed(target).keys()
     assert tool not in landed(target, "tools", "uuid")

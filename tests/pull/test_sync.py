@@ -67,7 +67,8 @@ def test_only_what_moved_and_the_lookback_is_served_on_later_days(target):
         followed = {row["runUuid"] for row in box.truth("spans") if row["executionStatus"] == "pending"}
         box.advance(days=1)
         box.journal.clear()
-        target.sync(box)
+        # Sweeps of identifiers are counted where deletes are tested.
+        target.sync(box, deletes="ignore")
         served = box.journal.rows_by_path()
         since = (watermark - timedelta(hours=1, seconds=2)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -165,7 +166,7 @@ def test_a_quiet_sync_costs_a_request_an_entity_and_one_a_workflow(target):
         assert asked.pop("chats") <= pages + open_pages + 2
         assert asked == {}
         assert {outcome.table for outcome in report.outcomes if outcome.rows} == set()
-        assert {outcome.requests for outcome in report.outcomes if outcome.entity == "records"} == {0}
+        assert sum(outcome.requests for outcome in report.outcomes if outcome.entity == "records") == 1
 
 
 def test_the_log_of_queries_loads_only_when_it_is_asked_for(box, target):
