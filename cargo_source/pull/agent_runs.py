@@ -37,7 +37,9 @@ def read_agent_runs(session: Session, span: Span, *, with_runs: bool) -> Spooled
     if not landed and (oldest := _oldest(answers)) and span.start and oldest < span.start:
         # The destination does not tell what these messages started before the window.
         started = _started_by(session, replace(span, start=oldest))
-    return _sheet(session, answers, chats, _counts(session, _uuids(answers), started, landed=landed))
+    read = _sheet(session, answers, chats, _counts(session, _uuids(answers), started, landed=landed))
+    landed_messages = read_entity(session, "messages", span).sheets["messages"]
+    return gone_along(session, AGENT_RUNS, read, MESSAGES, landed_messages)
 
 
 def _sheet(session: Session, answers: list[Row], chats: dict[Any, Row], counts: dict[str, int]) -> Spooled:
@@ -45,8 +47,7 @@ def _sheet(session: Session, answers: list[Row], chats: dict[Any, Row], counts: 
         chats.update({chat["uuid"]: chat for chat in _one(session, "chats", f"ai/chats/{uuid}", "chat")})
     sheet = session.sheet(AGENT_RUNS)
     sheet.add([agent_run(row, chats.get(row["chatUuid"], {}), counts[row["uuid"]]) for row in answers])
-    landed_messages = read_entity(session, "messages", span).sheets["messages"]
-    return gone_along(session, AGENT_RUNS, sheet.finish(), MESSAGES, landed_messages)
+    return sheet.finish()
 
 
 def agent_run(message: Row, chat: Row, child_runs: int) -> Row:
