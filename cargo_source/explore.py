@@ -15,11 +15,12 @@ from cargo_source.catalog import ENTITIES, Entity
 from cargo_source.catalog.entity import Gated, Metered, Unfolded, Window
 from cargo_source.errors import NotFound, PermissionDenied
 from cargo_source.pull.decoding import Decoder
-from cargo_source.pull.lanes import EXPORT, PAGES, count_rows
+from cargo_source.pull.lanes import CSV, EXPORT, PAGES, count_rows
 from cargo_source.pull.options import Options
 from cargo_source.pull.record_pages import RecordPages
 from cargo_source.pull.records import Model, choose, list_models, shape_model
 from cargo_source.pull.session import Refused, Session
+from cargo_source.pull.shapes import Shape
 from cargo_source.pull.times import format_time
 from cargo_source.pull.typed import OURS
 from cargo_source.settings import Settings
@@ -211,10 +212,19 @@ def _found(session: Session, model: Model) -> ModelFound:
         kind=str(model.row.get("kind")),
         columns=len(shape.columns),
         rows=rows,
-        lane=EXPORT if session.can_export and shape.stored else PAGES,
+        lane=_lane(session, shape),
         cursor="_emitted_at" if shape.has_emitted_at and session.can_export else "lastEmittedAt",
         last_emitted_at=model.row.get("lastEmittedAt"),
     )
+
+
+def _lane(session: Session, shape: Shape) -> str:
+    """Say by which lane a sync would read a model. That there is an export as csv shows when it is asked for only."""
+    if not shape.stored:
+        return PAGES
+    if session.can_export:
+        return EXPORT
+    return CSV if session.once("segments", lambda: _probe(session, ENTITIES["segments"])).allowed else PAGES
 
 
 def preview(settings: Settings, name: str, limit: int) -> Preview:

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import dlt
 from dlt.common.normalizers.naming.snake_case import NamingConvention
+from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.errors import BadSettings
 from cargo_source.pull.lock import held
 
 NAME = "cargo"
+FRUGAL = {"memory_limit": "384MB", "preserve_insertion_order": False}
+"""Merging takes what it is given, by default most of the machine's memory; what exceeds this goes to disk."""
 RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalog"})
 
 
@@ -34,6 +37,9 @@ def duckdb_pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
     # Packages that were loaded hold rows; they are not left on disk unless that was asked for.
     if "LOAD__DELETE_COMPLETED_JOBS" not in os.environ:
         dlt.config["load.delete_completed_jobs"] = True
+    # DuckDB uses all cores for one job; more at once only take more memory.
+    if "LOAD__WORKERS" not in os.environ:
+        dlt.config["load.workers"] = 1
     with held(state_dir.resolve(), NAME):
         # dlt empties a folder of state that another process is just beginning to fill.
         return _pipeline(database, dataset, state_dir)
@@ -43,7 +49,7 @@ def _pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
     return dlt.pipeline(
         NAME,
         pipelines_dir=str(state_dir.resolve()),
-        destination=dlt.destinations.duckdb(str(database.resolve())),
+        destination=dlt.destinations.duckdb(DuckDbCredentials(str(database.resolve()), global_config=FRUGAL)),
         dataset_name=dataset,
     )
 
