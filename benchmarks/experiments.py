@@ -106,8 +106,13 @@ class Bench:
             for run in its:
                 if not run.trouble and run.landed != truth:
                     run.trouble = f"failed: landed {run.landed.get('rows')} rows that are not those served"
-                if run.trouble and f"{name}: {entrant}: {run.trouble}" not in self.troubles:
-                    self.troubles.append(f"{name}: {entrant}: {run.trouble}")
+                if run.trouble:
+                    self.note(f"{name}: {entrant}: {run.trouble}")
+
+    def note(self, trouble: str) -> None:
+        """Keep what went wrong for the table."""
+        if trouble not in self.troubles:
+            self.troubles.append(trouble)
 
     def truth(self, rows: int, table: str = "companies") -> dict[str, Any]:
         """Say what has to land."""
@@ -242,6 +247,8 @@ def merging(bench: Bench) -> None:
     for run in runs[insert.name]:
         if not run.trouble and run.landed["rows"] != rows + rows // 10:
             run.trouble = f"failed: {run.landed['rows']} rows"
+        if run.trouble:
+            bench.note(f"{name}: {insert.name}: {run.trouble}")
     told = f"merge of {name}: times as long as a plain insert"
     bench.lines.append(_ratio(told, runs[ours.name], runs[insert.name], floor=3, goal=1.5, most=True))
 
@@ -303,7 +310,10 @@ def hidden_limit(bench: Bench) -> None:
         runs = list(pool.map(one, range(bench.rounds)))
     used, refused = [], []
     for run in runs:
-        seen = [allowed for moment, allowed in run.asked["moments"] if moment <= seconds]
+        moments = run.asked["moments"]
+        if not moments or moments[-1][0] < seconds:
+            bench.note(f"hidden limit: failed: a sync stopped asking too early ({run.trouble or 'it was done'})")
+        seen = [allowed for moment, allowed in moments if moment <= seconds]
         used.append(100 * sum(seen) / (LIMIT * (seconds + 1)))
         refused.append(100 * seen.count(False) / max(len(seen), 1))
         print(f"hidden limit: {used[-1]:.1f} % used, {refused[-1]:.2f} % refused", flush=True)

@@ -24,9 +24,10 @@ MISSING = 77
 
 @dataclass
 class Run:
-    """What one run gave. ``trouble`` says why it gave nothing."""
+    """What one run gave; ``cpu`` are seconds of all its processes. ``trouble`` says why it gave nothing."""
 
     seconds: float = 0.0
+    cpu: float = 0.0
     peak_mb: float = 0.0
     said: dict[str, Any] = field(default_factory=dict)
     landed: dict[str, Any] = field(default_factory=dict)
@@ -58,9 +59,10 @@ def run(
         out.seek(0)
         err.seek(0)
         said, complaint = out.read().splitlines(), err.read().splitlines()
-    found = Run(seconds, peak / 1e6)
+    found = Run(seconds, usage.ru_utime + usage.ru_stime, peak / 1e6)
     if process.returncode:
-        found.trouble = complaint[-1] if complaint else f"exit {process.returncode}"
+        told = complaint[-1].replace(str(folder), "its folder") if complaint else f"exit {process.returncode}"
+        found.trouble = told[:200]
         if process.returncode != MISSING:
             found.trouble = f"failed: {found.trouble}"
     elif said and said[-1].startswith("{"):

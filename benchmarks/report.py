@@ -5,18 +5,19 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
 
 from experiments import Bench, Line, peak_of, seconds_of, trouble_of
-from measure import HERE, own_peak_mb
+from measure import HERE, Run, own_peak_mb
 
 LIBRARIES = ("dlt", "duckdb", "pyarrow", "httpx", "msgspec", "pycurl")
 PEERS = {"singer": ("singer-sdk", "target-duckdb", "duckdb"), "airbyte": ("airbyte", "airbyte-cdk", "duckdb")}
-_HEAD = "| | median s | all s | x quickest | peak MB | rows | checksum |\n|---|---|---|---|---|---|---|"
+_HEAD = "| | seconds | all rounds | x quickest | CPU s | peak MB | rows | checksum |\n|---|---|---|---|---|---|---|---|"
 WIDTH, BAR, LABELS = 860, 22, 300
 
 
@@ -62,23 +63,9 @@ class Told:
 
     def _races(self) -> Iterable[str]:
         for name, runs in self.bench.races.items():
-            quickest = min((s for its in runs.values() if (s := seconds_of(its))), default=None)
-            lines = [
-                f"## {name}",
-                "| | median s | all s | x quickest | peak MB | rows | checksum |\n|---|---|---|---|---|---|---|",
-            ]
-            for entrant, its in runs.items():
-                median, peak = seconds_of(its), peak_of(its)
-                if median is None or peak is None or quickest is None:
-                    lines[-1] += f"\n| {entrant} | {trouble_of(its) or 'not run'} | | | | | |"
-                    continue
-                every = " ".join(f"{run.seconds:.2f}" for run in its)
-                landed = its[-1].landed
-                lines[-1] += (
-                    f"\n| {entrant} | {median:.2f} | {every} | {median / quickest:.1f} | {peak:.0f} |"
-                    f" {landed.get('rows', '')} | {str(landed.get('checksum', ''))[-8:]} |"
-                )
-            yield "\n\n".join(lines)
+            quickest = min((s for its in runs.values() if (s := seconds_of(its))), default=1.0)
+            rows = "\n".join(_entry(entrant, its, quickest) for entrant, its in runs.items())
+            yield f"## {name}\n\n{_HEAD}\n{rows}"
 
     def chart(self) -> str:
         """Draw the seconds of the first race, a bar each."""
@@ -103,6 +90,16 @@ def _bar(place: int, name: str, seconds: float, most: float) -> str:
         f'<rect x="{LABELS}" y="{top}" width="{width:.1f}" height="{BAR - 6}" fill="{colour}"/>'
         f'<text x="{LABELS + width + 6:.1f}" y="{top + 12}">{seconds:.1f} s</text>'
     )
+
+
+def _entry(entrant: str, its: Sequence[Run], quickest: float) -> str:
+    seconds, peak = seconds_of(its), peak_of(its)
+    if seconds is None or peak is None:
+        return f"| {entrant} | {trouble_of(its) or 'not run'} | | | | | | |"
+    every, cpu = " ".join(f"{run.seconds:.2f}" for run in its), median(run.cpu for run in its)
+    landed = its[-1].landed
+    sums = f"{landed.get('rows', '')} | {str(landed.get('checksum', ''))[-8:]}"
+    return f"| {entrant} | {seconds:.2f} | {every} | {seconds / quickest:.1f} | {cpu:.1f} | {peak:.0f} | {sums} |"
 
 
 def _line(line: Line) -> str:
