@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 
 import report
-from experiments import EXPERIMENTS, Bench
+from experiments import EXPERIMENTS
 from measure import HERE
+from racing import Bench
 
 
 def main() -> None:

@@ -25,8 +25,10 @@ TABLES = {
         ),
     },
     "runs": {
-        "plain": "(SELECT * FROM cargo.executions)",
-        "unnested": "(SELECT e.* EXCLUDE (_dlt_id), r.uuid AS run_uuid, _dlt_list_idx AS index"
+        "plain": "(SELECT e.*, r.record_id, r.updated_at AS run_updated_at"
+        " FROM cargo.executions e JOIN cargo.runs r ON r.uuid = e.run_uuid)",
+        "unnested": "(SELECT e.* EXCLUDE (_dlt_id), r.uuid AS run_uuid, r.record_id, r.updated_at AS run_updated_at,"
+        " e._dlt_list_idx AS index"
         " FROM cargo.runs__executions e JOIN cargo.runs r ON r._dlt_id = e._dlt_parent_id)",
     },
 }
@@ -35,8 +37,17 @@ TABLES = {
 def _cells(table: str) -> list[str]:
     """Give the SQL of each cell, as text."""
     if table == "runs":
-        times = [f"epoch_us(CAST({name} AS TIMESTAMPTZ))" for name in ("started_at", "finished_at")]
-        return ["run_uuid", "index", "node_uuid", "node_slug", "title", "credits_used_count::DOUBLE", *times]
+        times = [f"epoch_us(CAST({name} AS TIMESTAMPTZ))" for name in ("started_at", "finished_at", "run_updated_at")]
+        return [
+            "run_uuid",
+            "record_id",
+            "index",
+            "node_uuid",
+            "node_slug",
+            "title",
+            "credits_used_count::DOUBLE",
+            *times,
+        ]
     cells = []
     for column in COLUMNS:
         name = f'"{column.name}"'
@@ -93,11 +104,13 @@ def _served_executions(folder: Path) -> str:
     }
     text = "columns = {'line': 'VARCHAR'}, delim = chr(1), quote = '', escape = '', header = false"
     lines = f"SELECT line[:-2]::JSON AS line FROM read_csv('{folder}/*/lines', {text})"
-    kind = json.dumps({"uuid": "VARCHAR", "executions": [dict.fromkeys(fields.values(), "VARCHAR")]})
+    own = dict.fromkeys(("uuid", "recordId", "updatedAt"), "VARCHAR")
+    kind = json.dumps({**own, "executions": [dict.fromkeys(fields.values(), "VARCHAR")]})
     runs = f"SELECT unnest(from_json(line, '{kind}')) FROM ({lines})"
     places = "unnest(executions) AS execution, generate_subscripts(executions, 1) - 1 AS index"
     cells = ", ".join(f"execution.{field} AS {name}" for name, field in fields.items())
-    return f"(SELECT run_uuid, index, {cells} FROM (SELECT uuid AS run_uuid, {places} FROM ({runs})))"
+    run = "uuid AS run_uuid, recordId AS record_id, updatedAt AS run_updated_at"
+    return f"(SELECT run_uuid, record_id, run_updated_at, index, {cells} FROM (SELECT {run}, {places} FROM ({runs})))"
 
 
 if __name__ == "__main__":

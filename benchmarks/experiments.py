@@ -1,12 +1,8 @@
 """The rows of the table: what is run, and what is read off it."""
 
-import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -21,125 +17,11 @@ from entrants import (
     SINGER,
     TUNED,
     Entrant,
-    Peers,
     Place,
     ask,
 )
 from measure import Run, made, server
-
-Runs = dict[str, list[Run]]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the table. ``value`` is None where there is none, and ``why`` says why.
-
-    ``most`` says that the value may be no more than floor and goal, not no less.
-    """
-
-    what: str
-    value: float | None
-    floor: float | None = None
-    goal: float | None = None
-    unit: str = "x"
-    most: bool = False
-    why: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """Say how the value stands to floor and goal."""
-        if self.value is None:
-            return self.why or "not measured"
-        for name, bound in (("goal", self.goal), ("floor", self.floor)):
-            if bound is not None and (self.value <= bound if self.most else self.value >= bound):
-                return f"{name} met"
-        return "missed" if self.floor is not None else ""
-
-
-@dataclass
-class Bench:
-    """All that is shared, and all that was found."""
-
-    cache: Path
-    work: Path
-    rounds: int
-    scale: float
-    with_peers: bool
-    ten_million: bool
-    lines: list[Line] = field(default_factory=list)
-    races: dict[str, Runs] = field(default_factory=dict)
-    troubles: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.peers = Peers(self.cache)
-
-    def size(self, rows: int) -> int:
-        """Give a number of rows at the scale of this run."""
-        return max(int(rows * self.scale), 300)
-
-    @contextmanager
-    def place(self, rows: int = 0, kinds: Sequence[str] = (), *options: object) -> Iterator[Place]:
-        """Serve so many rows, with SQL and without; what is not in the cache yet is made first."""
-        if rows:
-            made(["rows.py", str(self.cache), "companies", str(rows), *kinds])
-        served = ("--rows", rows, *options)
-        with server(self.cache, *served) as with_sql, server(self.cache, *served, "--no-sql") as without:
-            yield Place(self.cache, self.work, self.peers, rows, {True: with_sql, False: without})
-
-    def race(self, name: str, entrants: Sequence[Entrant], rounds: int, take: Callable[[Entrant], Run]) -> Runs:
-        """Let all run in turn, round after round. One that cannot is asked once."""
-        runs: Runs = {entrant.name: [] for entrant in entrants}
-        for number in range(rounds):
-            for entrant in entrants:
-                if any(run.trouble for run in runs[entrant.name]):
-                    continue
-                run = take(entrant)
-                runs[entrant.name].append(run)
-                told = run.trouble or f"{run.seconds:.2f} s, {run.peak_mb:.0f} MB"
-                print(f"{name}, round {number + 1} of {rounds}: {entrant.name}: {told}", flush=True)
-        self.races[name] = runs
-        return runs
-
-    def check(self, name: str, runs: Runs, truth: dict[str, Any]) -> None:
-        """Hold what landed against what the server serves."""
-        for entrant, its in runs.items():
-            for run in its:
-                if not run.trouble and run.landed != truth:
-                    run.trouble = f"failed: landed {run.landed.get('rows')} rows that are not those served"
-                if run.trouble:
-                    self.note(f"{name}: {entrant}: {run.trouble}")
-
-    def note(self, trouble: str) -> None:
-        """Keep what went wrong for the table."""
-        if trouble not in self.troubles:
-            self.troubles.append(trouble)
-
-    def truth(self, rows: int, table: str = "companies") -> dict[str, Any]:
-        """Say what has to land."""
-        folder = f"{'runs' if table == 'runs' else 'companies'}-{rows}"
-        found: dict[str, Any] = json.loads(made(["checksum.py", "--truth", str(self.cache / folder), table]))
-        return found
-
-
-def seconds_of(runs: Sequence[Run]) -> float | None:
-    """Give the median of the seconds; None where a run failed."""
-    return median(run.seconds for run in runs) if runs and not any(run.trouble for run in runs) else None
-
-
-def peak_of(runs: Sequence[Run]) -> float | None:
-    """Give the median of the memory."""
-    return median(run.peak_mb for run in runs) if runs and not any(run.trouble for run in runs) else None
-
-
-def trouble_of(*several: Sequence[Run]) -> str:
-    """Say why there is no figure."""
-    return next((run.trouble for runs in several for run in runs if run.trouble), "")
-
-
-def _ratio(what: str, above: Sequence[Run], below: Sequence[Run], **bounds: Any) -> Line:
-    upper, lower = seconds_of(above), seconds_of(below)
-    value = upper / lower if upper is not None and lower else None
-    return Line(what, value, why=trouble_of(above, below), **bounds)
+from racing import Bench, Line, peak_of, ratio, seconds_of, trouble_of
 
 
 def against_peers(bench: Bench) -> None:
@@ -157,7 +39,7 @@ def against_peers(bench: Bench) -> None:
         for peer, bounds in peers.items():
             floor, goal = bounds[which]
             told = f"{ours.name}, {rows:,} rows: times as quick as {peer.name}"
-            bench.lines.append(_ratio(told, runs[peer.name], runs[ours.name], floor=floor, goal=goal))
+            bench.lines.append(ratio(told, runs[peer.name], runs[ours.name], floor=floor, goal=goal))
     for peer in () if bench.with_peers else (SINGER, AIRBYTE):
         bench.lines.append(
             Line(f"{OURS['pages'].name}: times as quick as {peer.name}", None, why="in `make bench-all`")
@@ -177,9 +59,9 @@ def against_limits(bench: Bench) -> None:
     for lane, (floor, goal) in bounds.items():
         told = f"{OURS[lane].name}, {rows:,} rows: times as long as the {LIMITS[lane].name}"
         pair = runs[OURS[lane].name], runs[LIMITS[lane].name]
-        bench.lines.append(_ratio(told, *pair, floor=floor, goal=goal, most=True))
+        bench.lines.append(ratio(told, *pair, floor=floor, goal=goal, most=True))
     told = f"{FASTER.name}, {rows:,} rows: times as long as the {LIMITS['pages'].name}"
-    bench.lines.append(_ratio(told, runs[FASTER.name], runs[LIMITS["pages"].name], most=True))
+    bench.lines.append(ratio(told, runs[FASTER.name], runs[LIMITS["pages"].name], most=True))
     quickest = min((s for each in (OURS["pages"], FASTER) if (s := seconds_of(runs[each.name]))), default=None)
     served = median(run.said["seconds"] for run in flat) if not trouble_of(flat) else None
     value = quickest / served if quickest and served else None
@@ -250,7 +132,7 @@ def merging(bench: Bench) -> None:
         if run.trouble:
             bench.note(f"{name}: {insert.name}: {run.trouble}")
     told = f"merge of {name}: times as long as a plain insert"
-    bench.lines.append(_ratio(told, runs[ours.name], runs[insert.name], floor=3, goal=1.5, most=True))
+    bench.lines.append(ratio(told, runs[ours.name], runs[insert.name], floor=3, goal=1.5, most=True))
 
 
 def nested(bench: Bench) -> None:
@@ -262,7 +144,7 @@ def nested(bench: Bench) -> None:
         runs = bench.race(name, [OUR_RUNS, DLT_RUNS], bench.rounds, lambda entrant: place.take(entrant, "runs"))
     bench.check(name, runs, bench.truth(count, "runs"))
     told = f"{name}: times as quick as dlt's normaliser"
-    bench.lines.append(_ratio(told, runs[DLT_RUNS.name], runs[OUR_RUNS.name], floor=3, goal=5))
+    bench.lines.append(ratio(told, runs[DLT_RUNS.name], runs[OUR_RUNS.name], floor=3, goal=5))
 
 
 def in_flight(bench: Bench) -> None:

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
-from experiments import Bench, Line, peak_of, seconds_of, trouble_of
 from measure import HERE, Run, own_peak_mb
+from racing import Bench, Line, peak_of, seconds_of, trouble_of
 
 LIBRARIES = ("dlt", "duckdb", "pyarrow", "httpx", "msgspec", "pycurl")
 PEERS = {"singer": ("singer-sdk", "target-duckdb", "duckdb"), "airbyte": ("airbyte", "airbyte-cdk", "duckdb")}

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from rows import COLUMNS
-from server import MODEL_UUID
+from served import MODEL_UUID
 
 STREAM = "crm__companies"
 TYPES = {"STRING": "string", "INT64": "integer", "FLOAT64": "number", "BOOL": "boolean", "TIMESTAMP": "string"}

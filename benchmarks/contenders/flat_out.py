@@ -5,7 +5,7 @@ import sys
 import time
 
 from raw import PAGE, fetch_pages
-from server import MODEL_UUID
+from served import MODEL_UUID
 
 
 def main(url: str, _folder: str, rows: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from server import DATASET, MODEL
+from served import DATASET, MODEL
 
 
 def main(url: str, folder: str, since: str) -> None:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from server import MODEL
+from served import MODEL
 
 from cargo_source import cargo, sync
 from cargo_source.pull.destination import duckdb_pipeline

@@ -51,7 +51,7 @@ def main(url: str, folder: str, how: str) -> None:
 
 def _rows(*, tuned: bool) -> dict[str, Any]:
     from rows import COLUMNS
-    from server import MODEL_UUID
+    from served import MODEL_UUID
 
     resource: dict[str, Any] = {
         "name": "crm__companies",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rows import COLUMNS
-from server import MODEL_UUID
+from served import MODEL_UUID
 
 KINDS = {"STRING": "string", "INT64": "integer", "FLOAT64": "number", "BOOL": "boolean", "TIMESTAMP": "string"}
 
