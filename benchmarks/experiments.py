@@ -165,9 +165,9 @@ def in_flight(bench: Bench) -> None:
 
 
 def _reading(run: Run) -> float:
-    """Give the seconds from the first request to the last; the first few are no pages, at 50 ms each."""
-    moments = [moment for moment, _ in run.asked["moments"]]
-    return float(moments[-1] - moments[min(4, len(moments) - 1)]) + 0.05
+    """Give the seconds from the first page that was asked for to the last."""
+    moments = [moment for moment, _, path in run.asked["moments"] if path.endswith("/records/list")]
+    return float(moments[-1] - moments[0])
 
 
 LIMIT = 10
@@ -195,7 +195,7 @@ def hidden_limit(bench: Bench) -> None:
         moments = run.asked["moments"]
         if not moments or moments[-1][0] < seconds:
             bench.note(f"hidden limit: failed: a sync stopped asking too early ({run.trouble or 'it was done'})")
-        seen = [allowed for moment, allowed in moments if moment <= seconds]
+        seen = [allowed for moment, allowed, _ in moments if moment <= seconds]
         used.append(100 * sum(seen) / (LIMIT * (seconds + 1)))
         refused.append(100 * seen.count(False) / max(len(seen), 1))
         print(f"hidden limit: {used[-1]:.1f} % used, {refused[-1]:.2f} % refused", flush=True)

@@ -40,7 +40,7 @@ class Meter:
         with self._lock:
             self._tokens, self._filled_at = self._rate or 0.0, time.monotonic()
             self.paths: dict[str, int] = {}
-            self.moments: list[tuple[float, bool]] = []
+            self.moments: list[tuple[float, bool, str]] = []
             self.bytes = 0
 
     def admits(self, path: str) -> bool:
@@ -54,7 +54,7 @@ class Meter:
                 self._filled_at = now
                 allowed = self._tokens >= 1
                 self._tokens -= allowed
-            self.moments.append((now, allowed))
+            self.moments.append((now, allowed, path))
         if allowed and self._latency:
             time.sleep(self._latency)
         return allowed
@@ -63,7 +63,7 @@ class Meter:
         """Say what was asked: by path, the bytes of all answers, and when, in seconds since the first request."""
         with self._lock:
             first = self.moments[0][0] if self.moments else 0.0
-            moments = [(round(moment - first, 4), allowed) for moment, allowed in self.moments]
+            moments = [(round(moment - first, 4), allowed, path) for moment, allowed, path in self.moments]
             return {"paths": dict(self.paths), "bytes": self.bytes, "moments": moments}
 
 
