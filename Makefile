@@ -9,7 +9,7 @@ CLIENT := $(WITNESS)/node_modules/.installed
 PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types layers unit witness needs figures clean
+.PHONY: help demo test test-all lint types layers unit witness needs figures bench bench-all clean
 
 help:  ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,5 +55,11 @@ needs:
 figures: $(STAMP)  ## Measure requests, seconds and memory of a first and a second sync
 	$(BIN)/python benchmarks/figures.py
 
+bench: $(STAMP)  ## Race the connector against dlt's rest_api and the physical limits (BENCH="--scale 0.1" for a quick look)
+	$(BIN)/python benchmarks/bench.py $(BENCH)
+
+bench-all: $(STAMP)  ## The same with Singer and PyAirbyte, each installed in an environment of its own
+	$(BIN)/python benchmarks/bench.py --all $(BENCH)
+
 clean:  ## Remove what these commands made
-	rm -rf $(VENV) $(WITNESS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(WITNESS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* benchmarks/.cache
