@@ -122,22 +122,25 @@ def same(cell: Any, value: Any, kind: str) -> bool:
     return cell == value
 
 
-def differences(target: Target, box: Any, *, skip: set[str] = frozenset()) -> list[str]:
-    """Everything in which tables differ from the sandbox's truth; rows that Cargo has no more have to be marked."""
+def differences(target: Target, box: Any, *, skip: set[str] = frozenset(), unmarked: bool = False) -> list[str]:
+    """Everything in which tables differ from the sandbox's truth.
+
+    Rows that Cargo has no more have to be marked, unless ``unmarked`` lets them be, as windows do.
+    """
     found = []
     with target.opened():
         for table, entity in ENTITIES.items():
             if table not in skip and not (entity.on_request and table not in target.tables()):
-                found += entity_differences(target, box, table)
+                found += entity_differences(target, box, table, unmarked=unmarked)
         if "models" not in skip and "records" not in skip:
             for model in box.truth("models"):
-                found += model_differences(target, box, model)
+                found += model_differences(target, box, model, unmarked=unmarked)
     return found
 
 
-def entity_differences(target: Target, box: Any, table: str) -> list[str]:
+def entity_differences(target: Target, box: Any, table: str, *, unmarked: bool = False) -> list[str]:
     if table == "agent_runs":
-        return agent_run_differences(target, box)
+        return agent_run_differences(target, box, unmarked=unmarked)
     if table == "segment_members":
         return segment_member_differences(target, box)
     truth = box.truth(table)
@@ -153,7 +156,7 @@ def entity_differences(target: Target, box: Any, table: str) -> list[str]:
         # Each day keeps a row of its own, of which Cargo has today's.
         landed = {key: row for key, row in landed.items() if key[1] == box.world.now.date().isoformat()}
     wanted = {tuple(row[field] for field in key): row for row in truth}
-    found = _keys(table, landed, wanted)
+    found = _keys(table, landed, wanted, unmarked=unmarked)
     types = target.types(table)
     for identity in landed.keys() & wanted.keys():
         for field, name in names.items():
@@ -168,13 +171,13 @@ def entity_differences(target: Target, box: Any, table: str) -> list[str]:
     return found
 
 
-def model_differences(target: Target, box: Any, model: dict[str, Any]) -> list[str]:
+def model_differences(target: Target, box: Any, model: dict[str, Any], *, unmarked: bool = False) -> list[str]:
     (table,) = [name for uuid, name in target.query('SELECT uuid, "table" FROM cargo.models') if uuid == model["uuid"]]
     types = target.types(table)
     truth = box.truth_rows(model["uuid"])
     landed = {row["_id"]: row for row in target.rows(table)}
     wanted = {row["_id"]: row for row in truth}
-    found = _keys(table, landed, wanted)
+    found = _keys(table, landed, wanted, unmarked=unmarked)
     columns = column_of(types, sorted({field for row in truth for field in row}))
     for identity in landed.keys() & wanted.keys():
         for field, name in columns.items():
@@ -199,7 +202,7 @@ def column_of(types: dict[str, str], fields: list[str]) -> dict[str, str]:
     return names
 
 
-def agent_run_differences(target: Target, box: Any) -> list[str]:
+def agent_run_differences(target: Target, box: Any, *, unmarked: bool = False) -> list[str]:
     """Agent runs, worked out from the truth of messages, chats and runs."""
     chats = {chat["uuid"]: chat for chat in box.truth("chats")}
     children: dict[str, int] = {}
@@ -208,7 +211,7 @@ def agent_run_differences(target: Target, box: Any) -> list[str]:
             children[run["parentMessageUuid"]] = children.get(run["parentMessageUuid"], 0) + 1
     landed = {row["message_uuid"]: row for row in target.rows("agent_runs")}
     answers = {row["uuid"]: row for row in box.truth("messages") if row["type"] == "assistant"}
-    found = _keys("agent_runs", landed, answers)
+    found = _keys("agent_runs", landed, answers, unmarked=unmarked)
     for uuid in landed.keys() & answers.keys():
         message, row = answers[uuid], landed[uuid]
         chat, usage, evaluation = (
@@ -311,9 +314,10 @@ def _change_row(row: dict[str, Any], box: Any) -> dict[str, Any]:
     }
 
 
-def _keys(table: str, landed: dict, wanted: dict) -> list[str]:
+def _keys(table: str, landed: dict, wanted: dict, *, unmarked: bool = False) -> list[str]:
     """What is lacking, what Cargo has no more without a mark, and what it has although a mark says otherwise."""
     marked = {key for key, row in landed.items() if row["_cargo_deleted_at"] is not None}
     found = [f"{table}: {key} is missing" for key in wanted.keys() - landed.keys()]
-    found += [f"{table}: {key} is not in Cargo" for key in landed.keys() - wanted.keys() - marked]
+    if not unmarked:
+        found += [f"{table}: {key} is not in Cargo" for key in landed.keys() - wanted.keys() - marked]
     return found + [f"{table}: {key} is marked, and is in Cargo" for key in wanted.keys() & marked]

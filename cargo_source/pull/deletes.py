@@ -50,8 +50,16 @@ def brake_empty(session: Session, table: str, got: int, live: int) -> None:
 
 
 def follows_deletes(session: Session, table: str) -> bool:
-    """Say whether rows of ``table`` that are gone are looked for: there are rows here, and they may be touched."""
-    return session.options.deletes != "ignore" and table not in session.memory.anew and bool(columns_of(session, table))
+    """Say whether rows of ``table`` that are gone are looked for: there are rows here, and they may be touched.
+
+    A window shows what moved in it, and never what is gone.
+    """
+    return (
+        not session.windowed
+        and session.options.deletes != "ignore"
+        and table not in session.memory.anew
+        and bool(columns_of(session, table))
+    )
 
 
 def columns_of(session: Session, table: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dlt
-from dlt.common.schema.typing import TDeleteInsertStrategyDict, TTableReferenceInline
+from dlt.common.schema.typing import TDeleteInsertStrategyDict, TTableReferenceInline, TWriteDisposition
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import commit_load_package_state, load_package_state
 
@@ -27,6 +27,10 @@ _OURS_BY_DLT: dict[str, Type] = {told["data_type"]: ours for ours, told in DLT_T
 MERGE: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-insert"}
 """Of dlt's strategies the one that stays exact when a load is killed and resumed (upsert doubles its rows then)."""
 
+REPLACE: TWriteDisposition = "replace"
+"""For a table that is not there yet: its rows need no merging. It takes a run that starts from the beginning after a
+kill, for dlt would write the rows of a file twice that it had written before it could note that."""
+
 
 def dlt_columns(
     columns: Sequence[Column], key: Sequence[str], *, hard: bool = False, merge_key: Sequence[str] = ()
@@ -40,7 +44,8 @@ def dlt_columns(
         column.name: {
             "name": column.name,
             **DLT_TYPES[column.type],
-            "nullable": not column.required,
+            # As the files say, of keys too: else dlt would write every file anew. Keys were looked at before.
+            "nullable": True,
             "description": column.description + (f" ({', '.join(column.values)})" if column.values else ""),
             **({"primary_key": True} if column.name in key else {}),
             **({"merge_key": True} if column.name in merge_key else {}),

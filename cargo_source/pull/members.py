@@ -76,8 +76,14 @@ def intervals(events: Iterable[Event]) -> list[Interval]:
 
 
 def read_members(session: Session, span: Span) -> Spooled:
-    """Give all intervals of the records that have new change rows in ``span``, or have them for the first time here."""
+    """Give all intervals of the records that have new change rows in ``span``, or have them for the first time here.
+
+    A window that is given from outside leaves them as they are.
+    """
     sheet = session.sheet(MEMBERS)
+    if session.windowed:
+        # Who was inside follows from all changes, not from those of a while.
+        return sheet.finish()
     along = CHANGE_ROWS in session.tables
     landed = along and bool(session.memory.table_state(CHANGE_ROWS))
     window = session.span(CHANGE_ROWS) if along else span

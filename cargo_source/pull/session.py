@@ -100,6 +100,8 @@ class Session:
         # Under a plain pipeline.run() nobody says when it is over.
         weakref.finalize(self, _clean, self.spool, client)
         self.watch: Watch = lambda _table, _rows, _total: None
+        self.starts_over = False
+        """Whether a load that is cut off is dropped, so that tables may be written without merging."""
         self._pool = ThreadPoolExecutor(options.in_flight, thread_name_prefix="cargo-read")
         # Who takes the results is sometimes busy with them; the pool goes on meanwhile.
         self._ahead = 2 * options.in_flight

@@ -17,6 +17,7 @@ from typing import Any, cast, get_args
 import dlt
 from dlt.common.destination.capabilities import DestinationCapabilitiesContext
 from dlt.common.normalizers.naming.snake_case import NamingConvention
+from dlt.common.schema.typing import TWriteDispositionConfig
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.extract import DltResource, DltSource
 from dlt.extract.items import DataItemWithMeta
@@ -28,7 +29,7 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings, suggest
 from cargo_source.pull.deletes import beside, columns_of, every_row, marked_before, told
 from cargo_source.pull.digest import digest_of
-from cargo_source.pull.dlt_tables import MERGE, dlt_columns, drift_of, known_columns, references, start_anew
+from cargo_source.pull.dlt_tables import MERGE, REPLACE, dlt_columns, drift_of, known_columns, references, start_anew
 from cargo_source.pull.lanes import LANES
 from cargo_source.pull.once import Onces
 from cargo_source.pull.options import FULL_REFRESH, Deletes, Options
@@ -228,6 +229,8 @@ class Pull:
         self.resumed = False
         """Whether the session that was closed last went on with what an earlier one had read."""
         self.run_id: str | None = None
+        self.starts_over = False
+        """Whether a load that is cut off is not gone on with but dropped, and its rows brought again."""
         self.watch: Watch = lambda _table, _rows, _total: None
 
     def __repr__(self) -> str:
@@ -261,7 +264,7 @@ class Pull:
             session = self.new_session(pipeline, self.options, load_id, state, tables)
         if session.windowed and pipeline:
             session.destination = PipelineDestination(pipeline)
-        session.watch = self.watch
+        session.watch, session.starts_over = self.watch, self.starts_over
         if (
             pipeline
             and not session.windowed
@@ -364,9 +367,19 @@ def entity_rows(pull: Pull, table: str) -> Sheet:
         new = _begin(session, table)
     elif table in session.memory.anew:
         start_anew(table)
+    if new or read.spooled.chunks:
+        # A variant of its own hints: dlt empties the state of a resource that replaces its table.
+        hints = dlt.mark.make_hints(table_name=table, write_disposition=_disposition(session, table))
+        yield dlt.mark.with_hints([], hints, create_table_variant=True)
     yield from _files(read.spooled, new=new)
     if not session.windowed:
         session.memory.keep_state(table, **read.state)
+
+
+def _disposition(session: Session, table: str) -> TWriteDispositionConfig:
+    """Say how rows get into a table; said each time, since a source may run more than once."""
+    there = session.destination.has(table) and table not in session.memory.anew
+    return MERGE if there or session.windowed or not session.starts_over else REPLACE
 
 
 def table_of(session: Session, table: str) -> TableRead:
@@ -514,6 +527,7 @@ def _model_files(session: Session, read: ModelRead, before: dict[str, Any], outc
                 " anew"
             )
     elif drift.retyped or table in session.memory.anew:
+        session.memory.anew.add(table)
         start_anew(table)
     key = next(column.name for column in read.shape.columns if column.field == "_id")
     marked = [] if drift.retyped else marked_before(session, table, [key], before)
@@ -523,7 +537,7 @@ def _model_files(session: Session, read: ModelRead, before: dict[str, Any], outc
         table_name=table,
         columns=dlt_columns(read.shape.columns, (key,), hard=session.options.deletes == "hard"),
         primary_key=key,
-        write_disposition=MERGE,
+        write_disposition=_disposition(session, table),
         additional_table_hints={"description": read.shape.description},
     )
     # The resource fills a table for each model: the hints of this one come first, as a variant of the resource.

@@ -75,6 +75,7 @@ def sync(
     """
     pull = pull_of(source)
     pull.find_window()
+    pull.starts_over = True
     if watch is not None:
         pull.watch = watch
     report = report or SyncReport(pipeline.pipeline_name, pipeline.dataset_name or "")

@@ -61,7 +61,7 @@ class Misfit(ValueError):
 
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     """Give the Arrow schema of a table with these columns, ours included."""
-    return pa.schema([pa.field(c.name, ARROW[c.type], nullable=not c.required) for c in (*columns, *OURS)])
+    return pa.schema([pa.field(c.name, ARROW[c.type]) for c in (*columns, *OURS)])
 
 
 def arrow_table(  # noqa: PLR0913 - rows, and all that says what becomes of them

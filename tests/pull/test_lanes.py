@@ -40,4 +40,4 @@ def test_lanes_follow_one_another_on_one_table(box, target, first, second):
     assert {o.lane for o in report.outcomes if o.entity == "records" and o.rows} <= {second}
     for model in box.truth("models"):
         if f"default.{model['slug']}" in MODELS["models"] and model["kind"] == "native":
-            assert model_differences(target, box, model, deleted=True) == []
+            assert model_differences(target, box, model) == []
