@@ -65,27 +65,30 @@ def second_look(session: Session, table: str) -> list[Row]:
 
 def _window(session: Session, entity: Entity, window: Window, span: Span) -> Read:
     landing = Landing(session, entity, span)
-    if landing.is_finished:
-        return landing.finish()
-    if not take_queried(session, entity, window, span, landing, read_entity):
-        listed = swept_by_lists(session, entity, span)
-        parents: list[Row | None] = [*_parents_in_motion(session, window, span)] if window.per else [None]
-        work = [Piece(parent, _start(session, window, listed), listed.end) for parent in parents]
-        # Either lists run side by side, or the pages of one.
-        several = session.many if window.per else map
-
-        def take(piece: Piece) -> list[Piece]:
-            return _take_piece(session, entity, window, landing, piece)
-
-        while work:
-            # A list that is long is read in pieces: what came of it need not come again if this sync is cut off.
-            work = [half for halves in several(take, work) for half in halves]
-    take_open_rows(session, entity, span, landing, read_entity)
+    if not landing.is_finished:
+        if not take_queried(session, entity, window, span, landing, read_entity):
+            _take_lists(session, entity, window, span, landing)
+        take_open_rows(session, entity, span, landing, read_entity)
     read = landing.finish()
     for child in children_of(entity.table):
         if isinstance(child.reading, Unfolded):
             read.sheets[child.table] = gone_inside(session, child, child.reading, read.sheets[child.table])
     return read
+
+
+def _take_lists(session: Session, entity: Entity, window: Window, span: Span, landing: Landing) -> None:
+    """Take the window by lists, in pieces where they are long: what came whole need not come again."""
+    listed = swept_by_lists(session, entity, span)
+    parents: list[Row | None] = [*_parents_in_motion(session, window, span)] if window.per else [None]
+    work = [Piece(parent, _start(session, window, listed), listed.end) for parent in parents]
+    # Either lists run side by side, or the pages of one.
+    several = session.many if window.per else map
+
+    def take(piece: Piece) -> list[Piece]:
+        return _take_piece(session, entity, window, landing, piece)
+
+    while work:
+        work = [half for halves in several(take, work) for half in halves]
 
 
 @dataclass(frozen=True)

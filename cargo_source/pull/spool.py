@@ -71,11 +71,12 @@ class Spool:
     def adopt(self, left: Path) -> bool:
         """Take over the folder of a sync that was cut off; False where another has taken it."""
         mine = self.folder
-        mine.rmdir()
+        if any(mine.iterdir()):
+            return False
         try:
+            # An empty folder gives way; of two who want the same one, the second finds none.
             left.rename(mine)
         except OSError:
-            mine.mkdir(mode=0o700)
             return False
         self._files = max((int(path.stem) for path in mine.glob("[0-9]*.parquet")), default=0)
         return True
