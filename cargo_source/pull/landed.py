@@ -26,6 +26,10 @@ class Destination(Protocol):
         """Say whether the table exists."""
         ...
 
+    def lacks(self, table: str) -> bool:
+        """Say whether there surely is no such table."""
+        ...
+
     def has_load(self, load_id: str) -> bool:
         """Say whether it holds what a load brought."""
         ...
@@ -58,6 +62,10 @@ class Nothing:
 
     def has(self, table: str) -> bool:  # noqa: ARG002 - the protocol's shape
         """Hold no table."""
+        return False
+
+    def lacks(self, table: str) -> bool:  # noqa: ARG002 - as above
+        """Be sure of nothing."""
         return False
 
     def has_load(self, load_id: str) -> bool:  # noqa: ARG002 - as above

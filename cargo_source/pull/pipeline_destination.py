@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from dlt.common.destination.client import JobClientBase
 from dlt.common.destination.exceptions import DestinationUndefinedEntity, SqlClientNotAvailable
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase, WithSqlClient
@@ -55,6 +56,24 @@ class PipelineDestination:
     def has(self, table: str) -> bool:
         """Say whether the table exists."""
         return table in self._columns()
+
+    def lacks(self, table: str) -> bool:
+        """Say whether there surely is no such table, of this pipeline or of another that loads to the same place."""
+        if not self._is_begun:
+            return True
+        with self._lock, self._any_client() as client:
+            look = getattr(client, "get_storage_tables", None)
+            return look is not None and not any(columns for _, columns in look([table]))
+
+    @cached_property
+    def _is_begun(self) -> bool:
+        """Whether anybody has loaded anything to this place."""
+        with self._lock, self._any_client() as client:
+            return bool(client.is_storage_initialized())
+
+    def _any_client(self) -> JobClientBase:
+        """Give what speaks to the place, also before this pipeline has loaded anything to it."""
+        return self._pipeline.destination_client(SCHEMA) if self._known else self._pipeline.destination_client()
 
     def types(self, table: str) -> dict[str, Type]:
         """Give the columns that a table has there, as the schema types them; none where there is no such table."""

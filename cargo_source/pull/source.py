@@ -378,8 +378,9 @@ def entity_rows(pull: Pull, table: str) -> Sheet:
 
 def _disposition(session: Session, table: str) -> TWriteDispositionConfig:
     """Say how rows get into a table; said each time, since a source may run more than once."""
-    there = session.destination.has(table) and table not in session.memory.anew
-    return MERGE if there or session.windowed or not session.starts_over else REPLACE
+    if session.windowed or not session.starts_over:
+        return MERGE
+    return REPLACE if table in session.memory.anew or session.destination.lacks(table) else MERGE
 
 
 def table_of(session: Session, table: str) -> TableRead:

@@ -33,6 +33,14 @@ def _is_alive(pid: str) -> bool:
     return True
 
 
+def _age_of(folder: Path) -> float | None:
+    """Give the seconds since a folder was written to; None where another has taken or removed it meanwhile."""
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
 @dataclass(frozen=True)
 class Chunk:
     """One finished parquet file."""
@@ -58,15 +66,15 @@ class Spool:
 
     def left(self) -> list[Path]:
         """Give the folders of syncs that were cut off, the newest first; what is too old is removed."""
-        found = []
+        found: list[tuple[float, Path]] = []
         for folder in self.home.glob(f"{_PREFIX}*") if self.home else ():
             dead = folder.name.startswith(_LEFT) or not _is_alive(folder.name.removeprefix(_PREFIX).partition("-")[0])
-            if dead and folder != self.folder:
-                if time.time() - folder.stat().st_mtime > KEPT_DAYS * 86400:
+            if dead and folder != self.folder and (age := _age_of(folder)) is not None:
+                if age > KEPT_DAYS * 86400:
                     shutil.rmtree(folder, ignore_errors=True)
                 else:
-                    found.append(folder)
-        return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
+                    found.append((age, folder))
+        return [folder for _, folder in sorted(found)]
 
     def adopt(self, left: Path) -> bool:
         """Take over the folder of a sync that was cut off; False where another has taken it."""

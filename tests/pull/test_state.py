@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 
 import dlt
 import pytest
@@ -146,3 +147,19 @@ def test_times_without_a_zone_are_utc(own_box, target):
     sync(duckdb_pipeline(target.database, "cargo", target.folder / "state"), source)
     oldest = min(row["updated_at"] for row in target.rows("runs"))
     assert oldest.isoformat()[:10] == "2026-02-25"
+
+
+def test_a_table_that_another_pipeline_made_keeps_its_rows(target):
+    """A first sync of one pipeline into a dataset of another adds to its tables: it does not write them anew."""
+    with Sandbox(seed=19, companies=20) as box:
+        target.sync(box, only=["runs"])
+        before = target.query("SELECT count(*) FROM cargo.runs")
+        destination = dlt.destinations.duckdb(str(target.database))
+        other = dlt.pipeline(
+            "other", pipelines_dir=str(target.folder / "others"), destination=destination, dataset_name="cargo"
+        )
+        late = box.world.now - timedelta(days=1)
+        sync(other, cargo(token=box.token, url=box.url, only=["runs"], since=late))
+        assert before[0][0] > 100
+        assert target.query("SELECT count(*) FROM cargo.runs") == before
+        assert target.query("SELECT count(DISTINCT uuid) FROM cargo.runs") == before
