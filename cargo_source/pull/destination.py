@@ -12,8 +12,8 @@ from cargo_source.errors import BadSettings
 from cargo_source.pull.lock import held
 
 NAME = "cargo"
-FRUGAL = {"memory_limit": "384MB", "preserve_insertion_order": False}
-"""Merging takes what it is given, by default most of the machine's memory; what exceeds this goes to disk."""
+FRUGAL = {"preserve_insertion_order": False}
+"""Rows of a table have no order, and keeping one takes memory. A limit to it is not set: merges that meet one fail."""
 RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalog"})
 
 
