@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from cargo_source.sandbox.journal import Journal
     from cargo_source.sandbox.runtime_tables import Columns
+    from cargo_source.sandbox.workspace.poking import Poking
     from cargo_source.sandbox.workspace.reshaping import Reshaping
 
 HOST = "127.0.0.1"
@@ -118,6 +119,11 @@ class Sandbox:
     def reshape(self) -> Reshaping:
         """What changes models and their columns; call it while nobody asks."""
         return self.world.reshape
+
+    @property
+    def poke(self) -> Poking:
+        """What lets single things happen: to rows, segments, runs, batches and chats; call it while nobody asks."""
+        return self.world.poke
 
     def start(self) -> Self:
         """Open the port and serve until `stop`."""

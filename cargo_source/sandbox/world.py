@@ -23,6 +23,7 @@ from cargo_source.sandbox.workspace.chats import Chats
 from cargo_source.sandbox.workspace.latest_records import latest_records
 from cargo_source.sandbox.workspace.passing import Step
 from cargo_source.sandbox.workspace.plays import make_plays
+from cargo_source.sandbox.workspace.poking import Poking
 from cargo_source.sandbox.workspace.reshaping import Reshaping
 from cargo_source.sandbox.workspace.runs import Record, Runs
 from cargo_source.sandbox.workspace.segments import count_uses, make_segments
@@ -70,6 +71,7 @@ class World:
         self.change_rows: dict[str, list[Wire]] = {}
         self._specs = {model_uuid(seed, spec): spec for spec in MODELS}
         self.reshape = Reshaping(self)
+        self.poke = Poking(self)
         self._settle_in()
 
     def _settle_in(self) -> None:

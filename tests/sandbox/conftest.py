@@ -11,6 +11,12 @@ def client(box, token=None):
 
 
 @pytest.fixture(scope="session")
+def box(full_box):
+    """The sandbox that these tests share, with all of its past."""
+    return full_box
+
+
+@pytest.fixture(scope="session")
 def api(box):
     """A client of the shared sandbox."""
     with client(box) as shared:

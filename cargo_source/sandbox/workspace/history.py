@@ -18,6 +18,8 @@ Wire = dict[str, Any]
 BUSY = ("play-0", "play-4", "play-5")
 """The plays that run most; each has several pages of runs."""
 BUSY_RUNS = 262
+RUNS = (6, 14)
+"""How often each of the others has run: at least, and at most."""
 FATES = (
     ("success", 84.0), ("fallback", 6.0), ("error", 5.0), ("cancelled", 2.0), ("skipped", 3.0),
 )  # fmt: skip
@@ -38,7 +40,7 @@ def write_runs(world: World) -> None:
             continue
         stream = Stream(world.seed, "runs", name)
         busy = name in BUSY
-        count = BUSY_RUNS + extra if busy else stream.whole(6, 14)
+        count = BUSY_RUNS + extra if busy else stream.whole(*RUNS)
         _write_runs_of(world, plan, count, stream)
         if busy:
             _leave_under_way(world, plan, stream)

@@ -167,12 +167,16 @@ class Warehouse:
 
     def restore(self, spec: ModelSpec, ids: Sequence[str], low: int, high: int, turn: str) -> None:
         """Put removed rows back under the same `_id`, changed and newly emitted."""
+        self.put_back(spec, ids)
+        self.change(spec, ids, low, high, turn)
+
+    def put_back(self, spec: ModelSpec, ids: Sequence[str]) -> None:
+        """Put removed rows back as they were."""
         if not ids:
             return
         chosen = f"WHERE _id IN ({listed_ids(ids)})"
         self.db.execute(f"INSERT INTO {self.table(spec)} FROM {self._attic(spec)} {chosen}")
         self.db.execute(f"DELETE FROM {self._attic(spec)} {chosen}")
-        self.change(spec, ids, low, high, turn)
 
     def draw_ids(self, spec: ModelSpec, count: int, turn: str) -> list[str]:
         """Choose some rows by lot."""
