@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WITNESS := tests/witness
 CLIENT := $(WITNESS)/node_modules/.installed
-PYTEST := $(BIN)/pytest -n 2 --dist worksteal
+PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types layers unit witness needs figures bench bench-all clean
+.PHONY: help demo test test-all lint types layers unit witness needs soak figures bench bench-all clean
 
 help:  ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ unit: $(STAMP)  ## Run the tests
 witness: needs $(STAMP) $(CLIENT)  ## Let the vendor's own client read the sandbox (node, npm)
 	$(BIN)/pytest -m node $(WITNESS)
 
+soak: $(STAMP)  ## Play the properties at length: sequences, faults, clean syncs, kills; goes on where it was stopped
+	$(BIN)/python -m tests.soak
+
 $(CLIENT): $(WITNESS)/package.json $(WITNESS)/.npmrc | needs
 	cd $(WITNESS) && npm install >/dev/null
 	@touch $@
@@ -62,4 +65,4 @@ bench-all: $(STAMP)  ## The same with Singer and PyAirbyte, each installed in an
 	$(BIN)/python benchmarks/bench.py --all $(BENCH)
 
 clean:  ## Remove what these commands made
-	rm -rf $(VENV) $(WITNESS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* benchmarks/.cache
+	rm -rf $(VENV) $(WITNESS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .soak .coverage* benchmarks/.cache

@@ -17,9 +17,10 @@ from urllib.parse import parse_qs, urlsplit
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import AuthError, CargoError, PermissionDenied
 from cargo_source.pull.lanes import MATCH_ALL, answer_links
+from cargo_source.pull.listings import Refused
 from cargo_source.pull.query import SAMPLES, ask, is_as_listed
 from cargo_source.pull.records import Model, list_models, shape_model
-from cargo_source.pull.session import Refused, Session
+from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Normalise, Shape
 from cargo_source.pull.times import format_time, time_at
 

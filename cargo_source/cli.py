@@ -21,6 +21,8 @@ from typing import Annotated, Any, Never
 import typer
 
 from cargo_source.errors import BadSettings, CargoError, ReportBug
+from cargo_source.logs import LogFormat, line_of
+from cargo_source.logs import start as start_logs
 
 DEFAULT_STATE_DIR = Path(".cargo-source")
 EXIT_FAILED, EXIT_INCOMPLETE = 1, 3
@@ -56,16 +58,18 @@ def main() -> None:
 
 
 @contextmanager
-def errors_told(*, as_json: bool, partial: Callable[[], dict[str, Any]] | None = None) -> Iterator[None]:
-    """Turn our errors into one line, or one JSON object, and the right exit; warnings go to standard error."""
-    logging.getLogger("cargo_source").addHandler(ToStderr(logging.WARNING))
+def errors_told(
+    *, as_json: bool, partial: Callable[[], dict[str, Any]] | None = None, form: LogFormat = LogFormat.text
+) -> Iterator[None]:
+    """Turn our errors into one line, or one JSON object, and the right exit; logs go to standard error."""
+    start_logs(form)
     try:
         yield
     except CargoError as error:
         if as_json:
             told = {"type": type(error).__name__, "message": str(error)}
             _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
-        _die(str(error), code=error.exit_code)
+        _die(str(error), code=error.exit_code, form=form)
     except KeyboardInterrupt:
         stopped = (
             "stopped by Ctrl-C: every table is as after its last completed load; run the same command again to go on"
@@ -73,14 +77,14 @@ def errors_told(*, as_json: bool, partial: Callable[[], dict[str, Any]] | None =
         if as_json:
             told = {"type": "KeyboardInterrupt", "message": stopped}
             _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
-        _die(stopped)
+        _die(stopped, form=form)
     except Exception as error:  # noqa: BLE001 - the last line of defence: nobody should read a traceback
         # Only where it happened is told: the text of a foreign error may quote anything.
         bug = ReportBug(f"{type(error).__name__} in {_where(error)}: {ReportBug.remedy}")
         if as_json:
             told = {"type": type(bug).__name__, "message": str(bug)}
             _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
-        _die(str(bug))
+        _die(str(bug), form=form)
 
 
 def _where(error: BaseException) -> str:
@@ -89,16 +93,9 @@ def _where(error: BaseException) -> str:
     return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
 
 
-class ToStderr(logging.Handler):
-    """Writes to whatever standard error is at that moment: a live display takes it over while it is shown."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
-        sys.stderr.write(f"cargo-source: {record.getMessage()}\n")
-
-
-def _die(message: str, *, code: int = EXIT_FAILED) -> Never:
-    sys.stderr.write(f"cargo-source: {message}\n")
+def _die(message: str, *, code: int = EXIT_FAILED, form: LogFormat = LogFormat.text) -> Never:
+    record = logging.LogRecord("cargo_source", logging.ERROR, "", 0, "%s", (message,), None)
+    sys.stderr.write(line_of(record, form) + "\n")
     sys.stderr.flush()
     sys.stdout.flush()
     # Threads may still wait for the network; nothing that they could bring is wanted any more.
@@ -140,7 +137,7 @@ def check(
 ) -> None:
     """Check the token: whose workspace it opens, which entities it may read, how quickly the API answers."""
     from cargo_source import explore, render
-    from cargo_source.pull.source import find_settings
+    from cargo_source.pull.connection import find_settings
 
     with errors_told(as_json=as_json):
         found = explore.check(find_settings(), assumptions=report is not None)
@@ -159,7 +156,7 @@ def check(
 def discover(*, as_json: Json = False) -> None:
     """List the entities and the models of the workspace: tables, columns, rows, cursor and lane."""
     from cargo_source import explore, render
-    from cargo_source.pull.source import find_settings
+    from cargo_source.pull.connection import find_settings
 
     with errors_told(as_json=as_json):
         found = explore.discover(find_settings())
@@ -178,7 +175,7 @@ def preview(
 ) -> None:
     """Show the first rows of a model, as a sync would land them."""
     from cargo_source import explore, render
-    from cargo_source.pull.source import find_settings
+    from cargo_source.pull.connection import find_settings
 
     with errors_told(as_json=as_json):
         found = explore.preview(find_settings(), model, limit)
@@ -240,6 +237,20 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
         bool, typer.Option("--allow-empty", help="Believe that a table that had many rows has none.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail where an entity would be skipped.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Load what is complete where something else fails; exits with 3 then.")
+    ] = False,
+    publish: Annotated[
+        bool,
+        typer.Option("--publish", help="Work on a copy of the database and rename it at the end: readers never wait."),
+    ] = False,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop reading after so many minutes, with exit 3; the next sync goes on from there."),
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="How to log on standard error: text, or one JSON object a line.")
+    ] = LogFormat.text,
     as_json: Json = False,
 ) -> None:
     """Load the workspace, or what is new in it since the last time.
@@ -256,14 +267,15 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
     """
     from cargo_source import render
     from cargo_source.pull.backfill import BackfillReport, backfill
+    from cargo_source.pull.connection import find_settings
     from cargo_source.pull.destination import duckdb_pipeline
-    from cargo_source.pull.source import cargo, find_settings
+    from cargo_source.pull.source import cargo
     from cargo_source.pull.sync import SyncReport
     from cargo_source.pull.sync import sync as run_sync
     from cargo_source.pull.windows import step_of
 
     report = SyncReport("cargo", dataset) if window_from is None else BackfillReport("cargo", dataset)
-    with errors_told(as_json=as_json, partial=report.as_json):
+    with errors_told(as_json=as_json, partial=report.as_json, form=log_format):
         if destination != "duckdb":
             raise BadSettings(f"--destination {destination!r} is not supported; known is duckdb")
         # An empty text, as of a variable that is not set, is no wish for a usual sync.
@@ -283,27 +295,34 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             pii=dict(_pairs(pii, "--pii")),  # type: ignore[arg-type] # the source says which treatments there are
             lane=lane,
             strict=strict,
+            partial=partial,
             window=(window_from, window_to) if window_from is not None else None,
             deletes=deletes,  # type: ignore[arg-type] # as above
             full_refresh_every=full_refresh_every,
             allow_empty=allow_empty,
         )
-        with render.progress() as watch:
+        around: dict[str, Any] = {"publish": publish, "max_minutes": max_minutes}
+        with render.progress(log_format) as watch:
             if isinstance(report, BackfillReport):
-                backfill(pipeline, source, step=length, parallel=parallel, watch=watch, report=report)
+                backfill(pipeline, source, step=length, parallel=parallel, watch=watch, report=report, **around)
             else:
-                run_sync(pipeline, source, watch=watch, report=report)
+                run_sync(pipeline, source, watch=watch, report=report, **around)
         if as_json:
             _print_json({**report.as_json(), "database": str(database)})
         elif isinstance(report, BackfillReport):
             render.backfill(report, database)
         else:
             render.report(report, database)
-    if report.status != "complete":
-        _die(
-            "the workspace was still being written: what is marked refreshing comes again with the next sync",
-            code=EXIT_INCOMPLETE,
-        )
+    if report.status in UNFINISHED:
+        again = "the next sync" if window_from is None else "the same window, if it is loaded again"
+        _die(UNFINISHED[report.status].format(again=again), code=EXIT_INCOMPLETE, form=log_format)
+
+
+UNFINISHED = {
+    "failed": "what is marked failed was not loaded and stays as it was: it comes with {again}",
+    "refreshing": "the workspace was still being written: what is marked refreshing comes again with {again}",
+}
+"""What is said where a sync ends with tables that are not as they should be."""
 
 
 class SqlColumns(StrEnum):

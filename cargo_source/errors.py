@@ -17,7 +17,8 @@ CargoError
  ├── FixTheData          the request or its rows were refused (exit 1)
  │    └── RequestRefused     400 and other 4xx
  ├── StopAndLook         go on only after having looked (exit 3)
- │    └── IncompleteRead     fewer or more rows than there are
+ │    ├── IncompleteRead     fewer or more rows than there are
+ │    └── OutOfTime          time was up before all was read: run it again
  ├── DestinationRefused  make room or access for the destination (exit 1)
  └── ReportBug           something that the API was not known to do (exit 1)
       └── UnexpectedShape    not JSON, or without the expected envelope
@@ -179,6 +180,10 @@ class IncompleteRead(StopAndLook):
     def __init__(self, message: str, *, expected: int | None = None, got: int | None = None) -> None:
         super().__init__(message)
         self.expected, self.got = expected, got
+
+
+class OutOfTime(StopAndLook):
+    """The time that a sync was given is over, and not all was read."""
 
 
 class DestinationRefused(CargoError):

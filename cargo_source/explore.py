@@ -16,10 +16,11 @@ from cargo_source.catalog.entity import Gated, Metered, Unfolded, Window
 from cargo_source.errors import NotFound, PermissionDenied
 from cargo_source.pull.decoding import Decoder
 from cargo_source.pull.lanes import CSV, EXPORT, PAGES, count_rows
+from cargo_source.pull.listings import Refused
 from cargo_source.pull.options import Options
 from cargo_source.pull.record_pages import RecordPages
 from cargo_source.pull.records import Model, choose, list_models, shape_model
-from cargo_source.pull.session import Refused, Session
+from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.times import format_time
 from cargo_source.pull.typed import OURS

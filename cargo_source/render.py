@@ -1,5 +1,6 @@
 """What people see in a terminal. Results go to standard output, progress to standard error."""
 
+import logging
 import sys
 import threading
 import time
@@ -16,17 +17,22 @@ from rich.table import Table
 
 from cargo_source import __version__
 from cargo_source.explore import CheckResult, Discovery, Preview
+from cargo_source.logs import LogFormat
 from cargo_source.pull.backfill import BackfillReport
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.session import Watch
 from cargo_source.pull.sync import SyncReport
 
+log = logging.getLogger("cargo_source")
+
 PLAIN_EVERY = 5.0
 """Seconds between lines of progress of one table where there is no terminal."""
+OTHERS_WIDTH = 83
+"""What the other columns of the summary take."""
 WIDE = 120
 """Columns to write where there is no terminal to measure."""
 
-STYLES = {"complete": "green", "refreshing": "yellow", "skipped": "yellow", "failed": "red"}
+STYLES = {"complete": "green", "unproven": "yellow", "refreshing": "yellow", "skipped": "yellow", "failed": "red"}
 
 
 def console() -> Console:
@@ -137,12 +143,14 @@ def report(done: SyncReport, database: Path | None) -> None:
     out = console()
     news = [each for each in done.outcomes if each.rows or each.note or each.status != "complete"]
     if news:
-        out.print(outcomes_table(news))
+        out.print(outcomes_table(news, evidence=max(17, out.width - OTHERS_WIDTH)))
     if len(news) < len(done.outcomes):
         out.print(f"{len(done.outcomes) - len(news)} tables have nothing new.")
     where = escape(f" into {database}, schema {done.dataset}") if database else ""
-    out.print(f"{done.rows:,} rows{where} in {done.seconds:.1f} s with {done.requests:,} requests: {done.status}")
+    out.print(f"{done.rows:,} rows{where} in {done.seconds:.1f} s with {_asked(done)}: {done.status}")
     for outcome in done.outcomes:
+        if outcome.status == "unproven":
+            out.print(f"[yellow]{escape(outcome.table)}[/yellow]: not shown to be complete: {escape(outcome.evidence)}")
         if outcome.note:
             out.print(f"[yellow]{escape(outcome.table)}[/yellow]: {escape(outcome.note)}")
 
@@ -159,9 +167,30 @@ def backfill(done: BackfillReport, database: Path | None) -> None:
     report(done.total, database)
 
 
-def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
-    """Show each table of a sync on a line."""
-    table = table_of("", "table", ">rows", "lane", ">requests", ">seconds", "status")
+def _asked(done: SyncReport) -> str:
+    """Say what was asked of the API, and what of it went wrong at first."""
+    retries, limited = (sum(getattr(each, name) for each in done.outcomes) for name in ("retries", "rate_limited"))
+    odd = [f"{number:,} {what}" for number, what in ((retries, "repeated"), (limited, "answered with 429")) if number]
+    return f"{done.requests:,} requests" + (f" ({', '.join(odd)})" if odd else "")
+
+
+def _shortened(outcome: Outcome) -> str:
+    """Give the first thing that the evidence says; the JSON has all of it."""
+    if outcome.status != "unproven" and outcome.expected is not None and outcome.expected == outcome.got:
+        return f"counted {outcome.expected:,}"
+    return outcome.evidence.partition(", ")[0]
+
+
+def outcomes_table(outcomes: Sequence[Outcome], *, evidence: int = 0) -> Table:
+    """Show each table of a sync on a line, with the evidence cut to so many letters; the JSON has all of it."""
+    table = table_of(
+        "", "table", ">rows", "lane", *(["evidence"] if evidence else []), ">requests", ">seconds", "status"
+    )
+    if evidence:
+        table.collapse_padding = True
+        for column in table.columns:
+            column.no_wrap, column.overflow = True, "ellipsis"
+            column.max_width = evidence if column.header == "evidence" else None
     for outcome in outcomes:
         status = f"[{STYLES[outcome.status]}]{outcome.status}[/]"
         lane = "unmoved" if outcome.lane == "none" else outcome.lane
@@ -169,6 +198,7 @@ def outcomes_table(outcomes: Sequence[Outcome]) -> Table:
             outcome.table,
             f"{outcome.rows:,}",
             lane,
+            *([escape(_shortened(outcome))] if evidence else []),
             f"{outcome.requests:,}",
             f"{outcome.seconds:.1f}",
             status,
@@ -187,16 +217,19 @@ def sandbox(where: dict[str, str]) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Watch]:
-    """Give a watcher: a live display on a terminal, a line now and then elsewhere."""
+def progress(form: LogFormat = LogFormat.text) -> Iterator[Watch]:
+    """Give a watcher: a live display on a terminal, a line now and then elsewhere and in logs for machines."""
     err = Console(stderr=True, highlight=False)
+    if form is LogFormat.json:
+        yield _now_and_then(_logged)
+        return
     if not err.is_terminal:
-        yield _plain_watch(err)
+        yield _now_and_then(lambda table, rows, total: err.print(f"{table}: {_of(rows, total)}"))
         return
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,} rows"),
+        TextColumn("{task.fields[told]}"),
         TimeElapsedColumn(),
         console=err,
         transient=True,
@@ -208,20 +241,28 @@ def progress() -> Iterator[Watch]:
         # Several threads read for one table.
         with lock:
             if table not in tasks:
-                tasks[table] = bars.add_task(escape(table), total=total)
-        bars.update(tasks[table], completed=rows, total=total)
+                tasks[table] = bars.add_task(escape(table), total=total, told="")
+        bars.update(tasks[table], completed=rows, total=total, told=_of(rows, total))
 
     with bars:
         yield watch
 
 
-def _plain_watch(err: Console) -> Watch:
+def _of(rows: int, total: int | None) -> str:
+    return f"{rows:,} rows" if total is None else f"{rows:,} of {total:,} rows"
+
+
+def _logged(table: str, rows: int, total: int | None) -> None:
+    log.info("%s: reading", table, extra={"rows": rows, "total": total})
+
+
+def _now_and_then(tell: Watch) -> Watch:
     told: dict[str, float] = {}
 
     def watch(table: str, rows: int, total: int | None) -> None:
         now = time.monotonic()
         if now - told.setdefault(table, now) >= PLAIN_EVERY:
             told[table] = now
-            err.print(f"{table}: {rows:,} rows" + (f" of {total:,}" if total else ""))
+            tell(table, rows, total)
 
     return watch

@@ -16,14 +16,15 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings
 from cargo_source.explore import FOLD
 from cargo_source.holdings import Change, Holding, ModelInfo, Segment
+from cargo_source.pull.connection import find_settings
+from cargo_source.pull.listings import Refused
 from cargo_source.pull.options import Options
 from cargo_source.pull.picked import Picked, pick_model
 from cargo_source.pull.picking import Names, Pick, pick
 from cargo_source.pull.records import Model, choose, list_models, shape_model
 from cargo_source.pull.segment_rows import SegmentRead, change_shape, check_filter, pick_change, pick_segment
-from cargo_source.pull.session import Refused, Session
+from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Shape
-from cargo_source.pull.source import find_settings
 from cargo_source.rows import Rows, Source
 from cargo_source.settings import Secret
 
@@ -107,7 +108,7 @@ class Workspace:
     @staticmethod
     def _listed(session: Session, table: str, parent: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         entity = ENTITIES[table]
-        return [row for page in session.listing(entity, entity.listed_by, {}, parent) for row in page]
+        return [row for page in session.lists.rows(entity, entity.listed_by, {}, parent) for row in page]
 
     # Rows ----------------------------------------------------------------------------------------------------------
 

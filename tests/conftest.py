@@ -23,6 +23,15 @@ hypothesis.settings.load_profile("ours")
 @pytest.fixture(scope="session")
 def box():
     """A sandbox that tests share and leave as it is."""
+    from tests.small import small_box
+
+    with small_box(7, companies=60) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def full_box():
+    """The same with pages enough of everything that has pages."""
     from cargo_source.sandbox import Sandbox
 
     with Sandbox(seed=7, companies=120) as shared:

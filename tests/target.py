@@ -69,7 +69,8 @@ class Target:
         token, refresh = options.pop("token", box.token), options.pop("refresh", None)
         pipeline = duckdb_pipeline(self.database, "cargo", self.folder / "state")
         pipeline.refresh = refresh
-        return sync(pipeline, cargo(token=token, url=box.url, **options))
+        around = {name: options.pop(name) for name in ("publish", "max_minutes", "report") if name in options}
+        return sync(pipeline, cargo(token=token, url=box.url, **options), **around)
 
     @contextmanager
     def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -91,7 +92,7 @@ class Target:
 
     def tables(self) -> set[str]:
         found = self.query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'cargo'")
-        return {name for (name,) in found if not name.startswith("_dlt")}
+        return {name for (name,) in found if not name.startswith("_")}
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         with self.opened() as db:
@@ -151,12 +152,14 @@ def entity_differences(target: Target, box: Any, table: str, *, unmarked: bool =
         key = KEYS.get(table, ("uuid",))
         truth = [{**row, **_added(table, row, box)} for row in truth]
     names = {field: snake(field) for row in truth for field in row if field not in SECRET.get(table, ())}
-    landed = {tuple(_plain(row[snake(field)]) for field in key): row for row in target.rows(table)}
+    rows = target.rows(table)
+    landed = {tuple(_plain(row[snake(field)]) for field in key): row for row in rows}
+    doubles = _doubles(table, rows, landed)
     if table == "subscriptions":
         # Each day keeps a row of its own, of which Cargo has today's.
         landed = {key: row for key, row in landed.items() if key[1] == box.world.now.date().isoformat()}
     wanted = {tuple(row[field] for field in key): row for row in truth}
-    found = _keys(table, landed, wanted, unmarked=unmarked)
+    found = _keys(table, landed, wanted, unmarked=unmarked) + doubles
     types = target.types(table)
     for identity in landed.keys() & wanted.keys():
         for field, name in names.items():
@@ -175,9 +178,10 @@ def model_differences(target: Target, box: Any, model: dict[str, Any], *, unmark
     (table,) = [name for uuid, name in target.query('SELECT uuid, "table" FROM cargo.models') if uuid == model["uuid"]]
     types = target.types(table)
     truth = box.truth_rows(model["uuid"])
-    landed = {row["_id"]: row for row in target.rows(table)}
+    rows = target.rows(table)
+    landed = {row["_id"]: row for row in rows}
     wanted = {row["_id"]: row for row in truth}
-    found = _keys(table, landed, wanted, unmarked=unmarked)
+    found = _keys(table, landed, wanted, unmarked=unmarked) + _doubles(table, rows, landed)
     columns = column_of(types, sorted({field for row in truth for field in row}))
     for identity in landed.keys() & wanted.keys():
         for field, name in columns.items():
@@ -209,9 +213,10 @@ def agent_run_differences(target: Target, box: Any, *, unmarked: bool = False) -
     for run in box.truth("runs"):
         if run["parentMessageUuid"]:
             children[run["parentMessageUuid"]] = children.get(run["parentMessageUuid"], 0) + 1
-    landed = {row["message_uuid"]: row for row in target.rows("agent_runs")}
+    rows = target.rows("agent_runs")
+    landed = {row["message_uuid"]: row for row in rows}
     answers = {row["uuid"]: row for row in box.truth("messages") if row["type"] == "assistant"}
-    found = _keys("agent_runs", landed, answers, unmarked=unmarked)
+    found = _keys("agent_runs", landed, answers, unmarked=unmarked) + _doubles("agent_runs", rows, landed)
     for uuid in landed.keys() & answers.keys():
         message, row = answers[uuid], landed[uuid]
         chat, usage, evaluation = (
@@ -259,8 +264,9 @@ def segment_member_differences(target: Target, box: Any) -> list[str]:
             wanted[before[record]] = {"entered_change_uuid": change["uuid"], "left_at": None, "left_change_uuid": None}
         for record in before.keys() - now:
             wanted[before.pop(record)] |= {"left_at": change["createdAt"], "left_change_uuid": change["uuid"]}
-    landed = {(r["segment_uuid"], r["record_id"], _plain(r["entered_at"])): r for r in target.rows("segment_members")}
-    found = _keys("segment_members", landed, wanted)
+    rows = target.rows("segment_members")
+    landed = {(r["segment_uuid"], r["record_id"], _plain(r["entered_at"])): r for r in rows}
+    found = _keys("segment_members", landed, wanted) + _doubles("segment_members", rows, landed)
     for key in landed.keys() & wanted.keys():
         row = {name: _plain(landed[key][name]) for name in (*wanted[key], "model_uuid")}
         expected = {**wanted[key], "model_uuid": models.get(key[0], row["model_uuid"])}
@@ -312,6 +318,12 @@ def _change_row(row: dict[str, Any], box: Any) -> dict[str, Any]:
         "time": row.get("_time"),
         "record": {name: value for name, value in row.items() if name not in meta},
     }
+
+
+def _doubles(table: str, rows: list[dict], landed: dict) -> list[str]:
+    if len(rows) == len(landed):
+        return []
+    return [f"{table}: {len(rows) - len(landed)} rows of {len(rows)} have the key of another"]
 
 
 def _keys(table: str, landed: dict, wanted: dict, *, unmarked: bool = False) -> list[str]:

@@ -561,9 +561,9 @@ def test_rows_show_their_first_ones(box):
         (query,) = [body["query"] for _, path, body in proxy.asked if path == "storage/query/download"]
         assert query.endswith("LIMIT 10")
         assert "not read yet" in repr(rows)
-        assert len(rows) == 120
-        assert "120 rows" in rows._repr_html_()
-        assert "120 rows" in repr(rows)
+        assert len(rows) == 60
+        assert "60 rows" in rows._repr_html_()
+        assert "60 rows" in repr(rows)
 
 
 def test_settings_and_permissions_are_told_as_such(box, monkeypatch):

@@ -1,7 +1,7 @@
 """AI: agents, their releases, their chats and messages, and agent runs made out of these."""
 
 from cargo_source.catalog.columns import columns
-from cargo_source.catalog.entity import Call, Derived, Entity, Follow, Gated, Recent, Snapshot
+from cargo_source.catalog.entity import Call, Derived, Entity, Follow, Gated, Recent, Snapshot, Testimony
 
 FINAL_MESSAGE_STATUSES = ("success", "error", "cancelled")
 OPEN_MESSAGE_STATUSES = ("pending", "generating", "cancelling")
@@ -121,7 +121,12 @@ MESSAGES = Entity(
     group="ai",
     key=("uuid",),
     call=Call("GET", "ai/messages/list", "messages", page=100, send={"chatUuid": "uuid"}),
-    reading=Gated("chats", signals=("updatedAt", "lastMessage.updatedAt"), whole_lists=True),
+    reading=Gated(
+        "chats",
+        signals=("updatedAt", "lastMessage.updatedAt"),
+        whole_lists=True,
+        testimony=Testimony(last="lastMessage", item=Call("GET", "ai/messages/{uuid}", "message")),
+    ),
     follow=Follow(
         "status",
         final=FINAL_MESSAGE_STATUSES,
@@ -130,7 +135,7 @@ MESSAGES = Entity(
         by="chatUuid",
         moves_with=("chats", "uuid"),
     ),
-    evidence="pages until an empty one",
+    evidence="pages until an empty one, the chat's last message among them",
     dropped=("mcpClients[].authentication", "capabilities[].config.env[].secretValue"),
     aliases={"tools": "actions"},
     keep=(

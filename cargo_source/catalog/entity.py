@@ -76,6 +76,19 @@ class Recent:
 
 
 @dataclass(frozen=True)
+class Testimony:
+    """What a parent's row says of its children.
+
+    ``last`` is the field that holds the newest of them, in short; it is among those that come, and where it is null
+    there are none. ``item`` reads that one by itself. ``counters`` are fields that count children by their kind.
+    """
+
+    last: str = ""
+    item: Call | None = None
+    counters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Gated:
     """Read the children of each parent of which one of ``signals`` (times in the parent's row) has moved.
 
@@ -87,6 +100,7 @@ class Gated:
     have children already, where the parent says how many days). ``also`` is a list that belongs to no parent and is read at every sync.
 
     ``whole_lists`` says that a parent's list holds all its children for good, so that one that it lacks is gone.
+    ``testimony`` is what the parent says of its children, for nothing.
     """
 
     parent: str
@@ -96,6 +110,7 @@ class Gated:
     swept: Literal["", "whole", "parents"] = ""
     also: Call | None = None
     whole_lists: bool = False
+    testimony: Testimony | None = None
 
 
 @dataclass(frozen=True)

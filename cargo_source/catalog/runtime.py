@@ -1,7 +1,7 @@
 """What workflows ran: batches, runs with their executions, records, spans and traces."""
 
 from cargo_source.catalog.columns import columns
-from cargo_source.catalog.entity import Call, Entity, Follow, Gated, Unfolded, Window
+from cargo_source.catalog.entity import Call, Entity, Follow, Gated, Testimony, Unfolded, Window
 
 BATCHES = Entity(
     table="batches",
@@ -9,7 +9,13 @@ BATCHES = Entity(
     group="orchestration",
     key=("uuid",),
     call=Call("GET", "orchestration/batches/list", "batches", page=100, send={"workflowUuids[]": "uuid"}),
-    reading=Gated("workflows", ("lastBatch.createdAt", "lastBatch.finishedAt"), cursor="updatedAt", swept="whole"),
+    reading=Gated(
+        "workflows",
+        ("lastBatch.createdAt", "lastBatch.finishedAt"),
+        cursor="updatedAt",
+        swept="whole",
+        testimony=Testimony(last="lastBatch", item=Call("GET", "orchestration/batches/{uuid}", "batch")),
+    ),
     follow=Follow(
         "status",
         final=("skipped", "success", "error", "cancelled"),
@@ -18,7 +24,7 @@ BATCHES = Entity(
         by="uuid",
         still_open={"statuses": ["pending", "syncing", "querying", "running", "cancelling"]},
     ),
-    evidence="pages until an empty one",
+    evidence="pages until an empty one, the workflow's last batch among them",
     dropped=("data.webhookSecret",),
     columns=columns("""
         uuid                text!      the batch

@@ -1,7 +1,7 @@
 """Segmentation: segments, the changes that their evaluations found, and who was in them when."""
 
 from cargo_source.catalog.columns import columns
-from cargo_source.catalog.entity import Call, Derived, Entity, Gated, Snapshot
+from cargo_source.catalog.entity import Call, Derived, Entity, Gated, Snapshot, Testimony
 
 SEGMENTS = Entity(
     table="segments",
@@ -39,9 +39,14 @@ CHANGES = Entity(
     group="segmentation",
     key=("uuid",),
     call=Call("GET", "segmentation/changes/list", "changes", page=100, send={"segmentUuid": "uuid"}),
-    reading=Gated("segments", signals=("lastChange.createdAt",), cursor="createdAt"),
-    evidence="pages until an empty one",
-    keep=("uuid", "segmentUuid", "createdAt", "removedRecordsCount"),
+    reading=Gated(
+        "segments",
+        signals=("lastChange.createdAt",),
+        cursor="createdAt",
+        testimony=Testimony(last="lastChange", item=Call("GET", "segmentation/changes/{uuid}", "change")),
+    ),
+    evidence="pages until an empty one, the segment's last change among them",
+    keep=("uuid", "segmentUuid", "createdAt", "addedRecordsCount", "removedRecordsCount"),
     columns=columns("""
         uuid                   text!      the change
         workspaceUuid          text       -> workspaces.uuid  its workspace
@@ -69,8 +74,13 @@ CHANGE_ROWS = Entity(
         counted=True,
         fixed={"kinds": ["added", "updated", "removed"]},
     ),
-    reading=Gated("changes", signals=("createdAt",)),
-    evidence="server count",
+    # Records that were updated come only where the segment tracks columns, so their counter says less.
+    reading=Gated(
+        "changes",
+        signals=("createdAt",),
+        testimony=Testimony(counters={"added": "addedRecordsCount", "removed": "removedRecordsCount"}),
+    ),
+    evidence="server count, and the change's counters",
     columns=columns("""
         changeUuid   text!      -> changes.uuid  the change
         segmentUuid  text       -> segments.uuid  the segment

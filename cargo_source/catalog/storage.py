@@ -1,7 +1,7 @@
 """Storage: datasets, models, their columns and relationships. The rows of models are typed from these."""
 
 from cargo_source.catalog.columns import columns
-from cargo_source.catalog.entity import Call, Entity, Follow, Gated, Snapshot, Unfolded
+from cargo_source.catalog.entity import Call, Entity, Follow, Gated, Snapshot, Testimony, Unfolded
 
 DATASETS = Entity(
     table="datasets",
@@ -122,7 +122,13 @@ STORAGE_RUNS = Entity(
     group="storage",
     key=("uuid",),
     call=Call("GET", "storage/runs/list", "runs", page=100, send={"modelUuid": "uuid"}),
-    reading=Gated("models", ("lastRun.createdAt", "lastRun.finishedAt"), cursor="updatedAt", swept="whole"),
+    reading=Gated(
+        "models",
+        ("lastRun.createdAt", "lastRun.finishedAt"),
+        cursor="updatedAt",
+        swept="whole",
+        testimony=Testimony(last="lastRun"),
+    ),
     follow=Follow(
         "status",
         final=("success", "error", "cancelled"),
@@ -131,7 +137,7 @@ STORAGE_RUNS = Entity(
         by="modelUuid",
         still_open={"statuses": ["pending", "running", "cancelling"]},
     ),
-    evidence="pages until an empty one",
+    evidence="pages until an empty one, the model's last run among them",
     columns=columns("""
         uuid                text!      the run
         workspaceUuid       text       -> workspaces.uuid  its workspace

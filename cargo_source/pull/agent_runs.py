@@ -142,5 +142,5 @@ def _started_elsewhere(session: Session, messages: set[str], known: set[str]) ->
 
 
 def _one(session: Session, table: str, path: str, envelope: str) -> list[Row]:
-    pages = session.listing(ENTITIES[table], Call("GET", path, envelope), {}, {})
+    pages = session.lists.rows(ENTITIES[table], Call("GET", path, envelope), {}, {})
     return [row for page in pages for row in page]

@@ -14,7 +14,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,13 +26,16 @@ from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings
+from cargo_source.pull.connection import OF_ITS_OWN, Pull, pull_of
+from cargo_source.pull.evidence import added, in_sum
+from cargo_source.pull.listings import Refused
 from cargo_source.pull.lock import held
 from cargo_source.pull.once import Onces
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pipeline_destination import SCHEMA
 from cargo_source.pull.records import RECORDS
-from cargo_source.pull.session import Refused, Session, Watch
-from cargo_source.pull.source import Pull, chosen_models, pull_of, rows_of, table_of
+from cargo_source.pull.resources import chosen_models, read_rows_ahead, read_table_ahead
+from cargo_source.pull.session import Session, Watch
 from cargo_source.pull.sync import SyncReport, remedy_of, sync
 from cargo_source.pull.windows import Interval, brief
 
@@ -98,20 +101,27 @@ def _bounds(window: Interval) -> dict[str, str | None]:
 
 def _added(known: Outcome, more: Outcome) -> Outcome:
     """Put two windows of one table together: counts in sum, the lane that was read, the worse status."""
-    worst = max((known.status, more.status), key=("complete", "skipped", "refreshing", "failed").index)
+    worst = max((known.status, more.status), key=WORST.index)
     notes = dict.fromkeys(note for note in (known.note, more.note) if note)
+    expected, got = added(known.expected, more.expected), added(known.got, more.got)
     return replace(
         known,
-        rows=known.rows + more.rows,
-        requests=known.requests + more.requests,
-        seconds=known.seconds + more.seconds,
+        **known.sums(more),
         lane=more.lane if known.lane == "none" else known.lane,
         status=worst,
+        evidence=in_sum((known.evidence, more.evidence), expected, got),
+        expected=expected,
+        got=got,
         note="; ".join(notes),
+        error=known.error or more.error,
     )
 
 
-def backfill(
+WORST = ("complete", "skipped", "unproven", "refreshing", "failed")
+"""Statuses, the worst last."""
+
+
+def backfill(  # noqa: PLR0913 - each is a setting of the backfill, by keyword
     pipeline: Pipeline,
     source: DltSource,
     *,
@@ -119,12 +129,15 @@ def backfill(
     parallel: int = 1,
     watch: Watch | None = None,
     report: BackfillReport | None = None,
+    publish: bool = False,
+    max_minutes: float | None = None,
 ) -> BackfillReport:
     """Load the window of ``source``, which :func:`cargo_source.cargo` made with one, in windows of ``step``.
 
     ``parallel`` of them are read at once; they are loaded in order, each by a :func:`~cargo_source.sync` of its own. A
     window that fails stops the backfill: those before it are loaded, ``report.failed`` says where to go on, and the
-    error is raised as a sync raises it.
+    error is raised as a sync raises it. ``publish`` publishes each window by itself, and ``max_minutes`` is the time
+    for reading all of them.
     """
     if not 1 <= parallel <= MOST_PARALLEL:
         raise BadSettings(f"--parallel {parallel}: between 1 and {MOST_PARALLEL} windows can be read at once")
@@ -133,7 +146,7 @@ def backfill(
     report = report or BackfillReport(pipeline.pipeline_name, pipeline.dataset_name or "")
     pull, started = pull_of(source), time.monotonic()
     steps: list[Interval] = []
-    with held(Path(pipeline.pipelines_dir), pipeline.pipeline_name):
+    with held(Path(pipeline.pipelines_dir), pipeline.pipeline_name), pull.within(max_minutes):
         ahead = ReadAhead(pipeline, pull, frozenset(source.selected_resources), watch)
         try:
             report.window = ahead.whole()
@@ -141,8 +154,7 @@ def backfill(
             for window, session, run_id in ahead.read(steps, parallel):
                 done = WindowReport(window, run_id, SyncReport(report.pipeline, report.dataset))
                 pull.read_ahead(session)
-                pull.outcomes.clear()
-                sync(pipeline, source, report=done.sync)
+                sync(pipeline, source, report=done.sync, publish=publish)
                 report.windows.append(done)
         except BaseException:
             if len(report.windows) < len(steps):
@@ -222,7 +234,8 @@ class ReadAhead:
         try:
             for table in ENTITIES:
                 if table in self._tables and not stopped.is_set():
-                    table_of(session, table)
+                    with self._left_to_the_load():
+                        read_table_ahead(session, table)
             if RECORDS in self._tables and not stopped.is_set():
                 self._read_models(session, stopped)
         except BaseException:
@@ -239,7 +252,12 @@ class ReadAhead:
             return
         for model in models:
             if not stopped.is_set():
-                rows_of(session, model)
+                with self._left_to_the_load():
+                    read_rows_ahead(session, model)
+
+    def _left_to_the_load(self) -> AbstractContextManager[None]:
+        # The load meets the same failure, and may do without this table.
+        return suppress(*OF_ITS_OWN) if self._pull.options.partial else nullcontext()
 
     @contextmanager
     def _opened(self, window: Interval, run_id: str) -> Iterator[Session]:

@@ -20,7 +20,6 @@ from cargo_source.pull.deletes import (
     TOGETHER,
     absent,
     beside,
-    database,
     files,
     follows_deletes,
     key_table,
@@ -45,13 +44,15 @@ def gone_inside(session: Session, entity: Entity, how: Unfolded, spooled: Spoole
     """
     if entity.table not in session.tables or not spooled.rows or not follows_deletes(session, entity.table):
         return spooled
+    if session.evidence(entity.table).doubted:
+        return spooled
     by, read = entity.name_of(next(iter(how.carry))), files(paths_of(spooled))
-    with database() as db:
+    with session.spool.database() as db:
         parents = db.execute(f"SELECT DISTINCT {by} FROM {read} LIMIT {FEW + 1}").fetchall()  # noqa: S608 - our own names
     where = f"{by} IN ({quoted(parent for (parent,) in parents)})" if len(parents) <= FEW else "1 = 1"
     here = live_keys(session, entity.table, entity.key, where)
     of_these = session.spool.new_file()
-    with database() as db:
+    with session.spool.database() as db:
         query = f"FROM {files([here])} AS a SEMI JOIN {read} AS b USING ({names_of([by])})"
         db.execute(f"COPY ({query}) TO {quoted([str(of_these)])} (FORMAT parquet)")
     gone, count = lacking(session, entity.key, [of_these], paths_of(spooled))
@@ -65,7 +66,7 @@ def gone_along(session: Session, entity: Entity, spooled: Spooled, origin: Entit
         return spooled
     (own,), (of,) = entity.key, origin.key
     path = session.spool.new_file()
-    with database() as db:
+    with session.spool.database() as db:
         query = f"SELECT {of} AS {own} FROM {files(paths_of(read))} WHERE {MARKED}"  # noqa: S608 - our own names
         db.execute(f"COPY ({query}) TO {quoted([str(path)])} (FORMAT parquet)")
     count = pq.read_metadata(path).num_rows
@@ -117,7 +118,7 @@ class Children:
 
         ``parents`` are all that there are, where that is known: the children of any other are gone with it.
         """
-        if not self._wanted:
+        if not self._wanted or self._session.evidence(self._entity.table).doubted:
             return []
         present, found = paths_of(self.sheet.finish()), []
         table, key = self._entity.table, self._entity.key
@@ -154,7 +155,7 @@ class Children:
     def _parents_of(self, gone: Path, where: str) -> set[Any]:
         key = self._entity.key
         landed = live_keys(self._session, self._entity.table, (*key, self._column), where)
-        with database() as db:
+        with self._session.spool.database() as db:
             shared = f"{files([landed])} AS a SEMI JOIN {files([gone])} AS b USING ({names_of(key)})"
             query = f"SELECT DISTINCT {self._column} FROM {shared}"  # noqa: S608 - our own names
             return {parent for (parent,) in db.execute(query).fetchall()}

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from cargo_source.catalog.columns import Column, Type
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
-from cargo_source.pull.spool import Chunk
+from cargo_source.pull.spool import Chunk, Spool
 from cargo_source.pull.typed import DELETED_AT, EXTRA, RUN_ID
 
 
@@ -21,14 +21,12 @@ class UnusableExport(Exception):
     """An export that cannot be used: it is no parquet, or lacks keys. The text says which."""
 
 
-def conform(raw: Path, target: Path, shape: Shape, run_id: str, pseudonym: Pseudonym) -> Chunk:
-    """Rewrite a parquet file into the table's schema. Raises UnusableExport where a row has no key."""
-    with duckdb.connect() as db:
+def conform(raw: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseudonym) -> Chunk:
+    """Rewrite a parquet file of the spool into the table's schema. Raises UnusableExport where a row has no key."""
+    target = spool.new_file()
+    with spool.database() as db:
         # A statement may be quoted in an error: the salt is in none.
         db.execute("CREATE TEMP TABLE pseudonym AS SELECT ?::VARCHAR AS salt", [pseudonym.reveal_salt()])
-        db.execute("SET TimeZone = 'UTC'")
-        db.execute("SET threads = 2")
-        db.execute("SET memory_limit = '512MB'")
         found = _physical(db, raw, shape)
         cells = [f"{_cell(column, found.get(column.field))} AS {_name(column.name)}" for column in shape.columns]
         cells += [f"{_extra(shape, found)} AS {EXTRA}", f"{_text(run_id)} AS {RUN_ID}"]

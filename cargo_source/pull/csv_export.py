@@ -24,7 +24,7 @@ from cargo_source.catalog.columns import Column, Type
 from cargo_source.pull.conform import CASTS, SQL, Physical, UnusableExport
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
-from cargo_source.pull.spool import Chunk
+from cargo_source.pull.spool import Chunk, Spool
 from cargo_source.pull.typed import DELETED_AT, EXTRA, RUN_ID
 
 _GZIP = b"\x1f\x8b"
@@ -36,14 +36,14 @@ _OPTIONS = (
 )
 
 
-def read_csv(raw: Path, target: Path, shape: Shape, run_id: str, pseudonym: Pseudonym) -> Chunk:
+def read_csv(raw: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseudonym) -> Chunk:
     """Rewrite a csv file, packed by gzip or not, into the table's schema as parquet.
 
     Raises UnusableExport where the file is broken or cut short, where its header is none, or where a row has no key.
     """
     plain = _unpacked(raw)
     try:
-        return _rewrite(plain, target, shape, run_id, pseudonym)
+        return _rewrite(plain, spool, shape, run_id, pseudonym)
     finally:
         if plain != raw:
             plain.unlink(missing_ok=True)
@@ -70,7 +70,7 @@ def _unpacked(raw: Path) -> Path:
     return plain
 
 
-def _rewrite(plain: Path, target: Path, shape: Shape, run_id: str, pseudonym: Pseudonym) -> Chunk:
+def _rewrite(plain: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseudonym) -> Chunk:
     names = _header(plain)
     found = _physical(names, shape)
     places = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(names)))
@@ -79,13 +79,11 @@ def _rewrite(plain: Path, target: Path, shape: Shape, run_id: str, pseudonym: Ps
     cells += [f"{_extra(shape, found)} AS {EXTRA}", f"{_literal(run_id)} AS {RUN_ID}"]
     cells.append(f"NULL::TIMESTAMPTZ AS {DELETED_AT}")
     key = next(_quoted(column.name) for column in shape.columns if column.field == "_id")
+    target = spool.new_file()
     out = _literal(str(target))
-    with duckdb.connect() as db:
+    with spool.database() as db:
         # A statement may be quoted in an error: the salt is in none.
         db.execute("CREATE TEMP TABLE pseudonym AS SELECT ?::VARCHAR AS salt", [pseudonym.reveal_salt()])
-        db.execute("SET TimeZone = 'UTC'")
-        db.execute("SET threads = 2")
-        db.execute("SET memory_limit = '512MB'")
         try:
             db.execute(f"COPY (SELECT {', '.join(cells)} FROM {source}) TO {out} (FORMAT parquet)")  # noqa: S608 - our own files
         except duckdb.InvalidInputException:

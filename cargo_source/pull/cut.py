@@ -1,7 +1,5 @@
 """Spooled rows of a model, cut at the bounds of a window: for a lane that cannot ask the server for it."""
 
-import duckdb
-
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.spool import Chunk, Spooled
 from cargo_source.pull.times import Span
@@ -14,8 +12,7 @@ def cut(spooled: Spooled, shape: Shape, span: Span) -> Spooled:
     column = next(column.name for column in shape.columns if column.field == "_emitted_at")
     emitted = f'TRY_CAST("{column}" AS TIMESTAMPTZ)'
     path = spooled.spool.new_file()
-    with duckdb.connect() as db:
-        db.execute("SET TimeZone = 'UTC'")
+    with spooled.spool.database() as db:
         # The names in this statement are our own, and so are the files.
         rows = f"SELECT * FROM read_parquet(?) WHERE ({emitted} >= ? AND {emitted} < ?) OR {emitted} IS NULL"  # noqa: S608 - as said
         files = [str(chunk.path) for chunk in spooled.chunks]

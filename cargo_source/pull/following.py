@@ -78,7 +78,7 @@ def _still_open(session: Session, entity: Entity, how: Follow, span: Span, landi
 
     One page is enough: what it does not show is read by itself.
     """
-    rows = session.first_page(entity, how.still_open)
+    rows = session.lists.first_page(entity, how.still_open)
     landing.take([moved_rows(entity, rows, span)])
     return {row[entity.key_fields[0]] for row in rows}
 
@@ -97,5 +97,5 @@ def _again(session: Session, entity: Entity, how: Follow, span: Span, value: Any
     params: dict[str, Any] = {}
     if isinstance(entity.reading, Window) and how.call.method == "POST":
         params = {entity.reading.after: format_time(started - _SECOND), entity.reading.before: span.before}
-    pages: Iterator[list[Row]] = session.listing(entity, how.call, params, {how.by: value})
+    pages: Iterator[list[Row]] = session.lists.rows(entity, how.call, params, {how.by: value})
     return [row for page in pages for row in page]

@@ -9,7 +9,7 @@ from typing import Any
 
 from cargo_source.catalog import ENTITIES, POINTERS
 from cargo_source.catalog.entity import Entity, Gated, Snapshot, Unfolded, Window
-from cargo_source.pull.pages import Row
+from cargo_source.pull.pages import Row, TooLong
 from cargo_source.pull.session import Read, Session
 from cargo_source.pull.spool import Sheet
 from cargo_source.pull.times import Span, format_time, parse_time, time_at
@@ -37,6 +37,7 @@ class Landing:
         """What was noted since it was last written down."""
         self._progress = session.progress(f"{entity.table} {span}", {**self._sheets, **(more or {})})
         self._listed: dict[Any, Any] | None = None
+        self._shown = session.shown(entity.table)
         for note in self._progress.found.notes:
             self._recall(note)
 
@@ -58,6 +59,23 @@ class Landing:
 
         ``covers`` is a value of the field by which open rows are followed whose rows these are, all of them.
         """
+        try:
+            self._take(pages)
+        except TooLong:
+            raise
+        except BaseException:
+            # Whatever stopped it, what came whole need not come again.
+            self._save()
+            raise
+        if covers is not None:
+            with self._lock:
+                self._cover(covers)
+        if unit:
+            self._progress.done(unit)
+        if self._progress.is_due:
+            self._save()
+
+    def _take(self, pages: Iterable[list[Row]]) -> None:
         for found in pages:
             page = [row for row in found if self._span.holds(time_at(row, self._cut))] if self._cut else found
             self._sheets[self._entity.table].add(page)
@@ -67,14 +85,7 @@ class Landing:
                 for row in page:
                     self._remember(row)
                 self._rows += len(page)
-            self._session.watch(self._entity.table, self._rows, None)
-        if covers is not None:
-            with self._lock:
-                self._cover(covers)
-        if unit:
-            self._progress.done(unit)
-        if self._progress.is_due:
-            self._save()
+            self._session.watch(self._entity.table, self._rows, self._shown.announced)
 
     def _remember(self, row: Row) -> None:
         if (some := self._entity.kept(row)) is not None:
@@ -105,7 +116,7 @@ class Landing:
         with self._lock:
             news, self._news = self._news, _News()
         listed = None if self._listed is None else [[uuid, _text(at)] for uuid, at in self._listed.items()]
-        return {**asdict(news), "listed": listed}
+        return {**asdict(news), "listed": listed, "shown": self._shown.news()}
 
     def _recall(self, note: Mapping[str, Any]) -> None:
         """Take up what an earlier sync had noted."""
@@ -115,6 +126,7 @@ class Landing:
         for field, value in note["values"]:
             self._values[field].add(value)
         self.covered.update(note["covered"])
+        self._shown.recall(note["shown"])
         if note["listed"] is not None:
             self._listed = {uuid: parse_time(at) if at else None for uuid, at in note["listed"]}
 

@@ -1,7 +1,7 @@
 """The lanes by which rows of a model come: parquet export by SQL, csv export, or pages. One schema for all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,8 +18,9 @@ from cargo_source.errors import (
 from cargo_source.pull.conform import UnusableExport, conform
 from cargo_source.pull.csv_export import read_csv
 from cargo_source.pull.decoding import Decoder
+from cargo_source.pull.evidence import COUNTED, ENDS, REFRESHING, SORTED, UNCOUNTED, Proof
 from cargo_source.pull.manifest import Progress
-from cargo_source.pull.record_pages import RecordPages, read_pages
+from cargo_source.pull.record_pages import Reading, RecordPages, read_pages
 from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.spool import Sheet
@@ -75,12 +76,31 @@ class Way:
 class Landing:
     """What came by a lane. ``refreshing`` says that the workspace was still writing, so that rows may be missing.
 
-    ``proven`` says that as many rows came as there are, so that a row that did not come is gone.
+    ``expected`` rows were counted, where the workspace counts, and ``got`` came; else ``ground`` is what shows that
+    these are all.
     """
 
     lane: str
     refreshing: bool = False
-    proven: bool = True
+    expected: int | None = None
+    got: int | None = None
+    ground: str = ""
+
+    @property
+    def proof(self) -> Proof:
+        """What shows that these are all rows."""
+        if self.refreshing:
+            return Proof(doubt=REFRESHING)
+        if self.ground:
+            return Proof(self.ground)
+        if self.expected is None:
+            return Proof(doubt=UNCOUNTED)
+        return Proof(COUNTED, expected=self.expected, got=self.got)
+
+    @property
+    def proven(self) -> bool:
+        """Whether something shows that these are all rows, so that one that did not come is gone."""
+        return not self.proof.doubt
 
 
 def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Landing:
@@ -97,19 +117,22 @@ def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Lan
         sheet.clear()
         # An export only reads, so asking again after a failure does no harm.
         answer = session.client.post("storage/query/download", body, repeatable=True).json()
-        landing = Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")), proven=before is not None)
+        landing = Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")))
         try:
-            got = sum(bring(session, link, shape, sheet, "parquet") for link in answer_links(answer))
+            got = 0
+            for link in answer_links(answer):
+                got += bring(session, link, shape, sheet, "parquet")
+                session.watch(shape.table, got, before)
         except LinkExpired:
             if attempt == EXPORTS:
                 raise
             continue
         if landing.refreshing or before is None or got == before:
-            return landing
+            return replace(landing, expected=before, got=got)
         # Rows may have come or gone meanwhile.
         after = count_rows(session, shape, part)
         if after is None or min(before, after) <= got <= max(before, after):
-            return landing
+            return replace(landing, expected=after, got=got)
         before = after
     raise IncompleteRead(
         f"{shape.table}: the export gave {got} rows of {before}, {EXPORTS} times over", expected=before, got=got
@@ -126,7 +149,7 @@ def bring(session: Session, link: str, shape: Shape, sheet: Sheet, *formats: str
         if kind not in formats:
             raise UnusableExport(f"as {kind}")
         read = conform if kind == "parquet" else read_csv
-        chunk = read(raw, session.spool.new_file(), shape, session.run_id, session.pseudonym)
+        chunk = read(raw, session.spool, shape, session.run_id, session.pseudonym)
         sheet.add_chunk(chunk)
         return chunk.rows
     finally:
@@ -148,6 +171,17 @@ def count_rows(session: Session, shape: Shape, part: Part = WHOLE) -> int | None
     # Warehouses differ in the case of an alias.
     counted = int(next(iter(rows[0].values()))) if rows else None
     return counted if counted is None or part.limit is None else min(counted, part.limit)
+
+
+def is_refreshing(session: Session, shape: Shape, lane: str) -> bool:
+    """Ask for next to nothing, to see whether the workspace is still writing what a lane reads; else the lane tells."""
+    path, body = "storage/query", Row(query=f"SELECT count(*) AS n {_source(shape, WHOLE)}")
+    if lane != EXPORT:
+        path, body = "storage/records/list", {"modelUuid": shape.uuid, "limit": 1, "offset": 0}
+    try:
+        return bool(session.client.post(path, body, repeatable=True).json().get("isRefreshing"))
+    except (PermissionDenied, NotFound, RequestRefused, ServerFailed):
+        return False
 
 
 def has_no_sql(error: CargoError) -> bool:
@@ -201,13 +235,16 @@ def download_rows(session: Session, shape: Shape, sheet: Sheet, pages: RecordPag
         sheet.clear()
         answer = session.client.post("segmentation/segments/download", body, repeatable=True).json()
         try:
-            got = sum(bring(session, link, shape, sheet, *SNIFFED) for link in answer_links(answer))
+            got = 0
+            for link in answer_links(answer):
+                got += bring(session, link, shape, sheet, *SNIFFED)
+                session.watch(shape.table, got, None)
         except LinkExpired:
             if attempt == EXPORTS:
                 raise
             continue
         if _ends_at(pages, got) or pages.refreshing:
-            return Landing(CSV, refreshing=pages.refreshing)
+            return Landing(CSV, refreshing=pages.refreshing, got=got, ground=ENDS)
     raise IncompleteRead(
         f"{shape.table}: the export gave {got} rows, and there are others, {EXPORTS} times over", got=got
     )
@@ -219,5 +256,10 @@ def _ends_at(pages: RecordPages, rows: int) -> bool:
 
 def page_rows(session: Session, shape: Shape, way: Way, pages: RecordPages) -> Landing:
     """Read the whole table by pages: see :mod:`cargo_source.pull.record_pages`."""
-    read_pages(pages, shape, way.sheet, session.many, way.progress, way.part.enough)
-    return Landing(PAGES, refreshing=pages.refreshing)
+
+    def told(rows: int) -> None:
+        # Nothing says how many there are.
+        session.watch(shape.table, rows, None)
+
+    read_pages(pages, Reading(shape, way.sheet, way.progress, way.part.enough, told), session.many)
+    return Landing(PAGES, refreshing=pages.refreshing, ground=SORTED)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.columns import Type
-from cargo_source.pull.deletes import FEW, TOGETHER, database, files, paths_of
+from cargo_source.pull.deletes import FEW, TOGETHER, files, paths_of
 from cargo_source.pull.landed import quoted
 from cargo_source.pull.pages import Row
 from cargo_source.pull.reading import read_entity
@@ -145,7 +145,7 @@ def _stays_here(session: Session, read: Spooled) -> str:
 
 def _conditions(read: Spooled) -> list[str]:
     """Write what limits older rows to those of the records that were read: by record, or of very many by segment."""
-    with database() as db:
+    with read.spool.database() as db:
         source = files(paths_of(read))
         for name, most in (("record_id", FEW), ("segment_uuid", None)):
             query = f"SELECT DISTINCT {name} FROM {source} ORDER BY ALL" + (f" LIMIT {most + 1}" if most else "")  # noqa: S608 - our own names
@@ -171,7 +171,7 @@ def _events(read: Spooled, source: str, *, whole: bool) -> Iterator[Event]:
     of_these = "" if whole else "WHERE (segment_uuid, record_id) IN (SELECT (segment_uuid, record_id) FROM new)"
     cells = "segment_uuid, record_id, strftime(created_at, '%Y-%m-%dT%H:%M:%S.%fZ') AS at, kind, change_uuid"
     every = f"SELECT * FROM new UNION SELECT * FROM ({source}) {of_these}"  # noqa: S608 - as above
-    with database() as db:
+    with read.spool.database() as db:
         found = db.execute(f"WITH new AS ({new}) SELECT {cells} FROM ({every}) ORDER BY 1, 2, 3, 5, 4")  # noqa: S608 - as above
         while batch := found.fetchmany(_BATCH):
             yield from (Event(*row) for row in batch)

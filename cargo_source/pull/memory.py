@@ -115,10 +115,6 @@ class Memory:
         """Say whether a table, or the rows of any model for ``records``, were synced before."""
         return bool(self._before.get("resources", {}).get(name))
 
-    def had_rows(self, entity: Entity) -> bool:
-        """Say whether a whole list had rows when it was last read."""
-        return bool(str(self.table_state(entity.table).get("digest") or "").strip("."))
-
     def keep_state(self, table: str, **values: Any) -> None:
         """Keep cursors of ``table`` for the next sync; they take effect only if the load does."""
         # dlt forgets what lies under a resource's name when that resource is refreshed.

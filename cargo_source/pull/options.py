@@ -23,9 +23,10 @@ class Options:
 
     ``lookback`` is how far windows reach back behind the watermark; ``since`` where the first sync starts (None: the
     workspace's creation). ``models`` limits model rows to these (slug, ``dataset.slug`` or uuid; None: all).
-    ``query_lane`` allows runs and spans by SQL, ``lane`` pins how rows of models come, and ``shaping`` says what of
-    each table lands, and how. ``deletes`` is what becomes of rows that are gone, ``full_refresh_every`` how often rows
-    of a model are read whole at least, and ``allow_empty`` believes a table that had many rows to have none.
+    ``partial`` lets what can be read load where something else cannot. ``query_lane`` allows runs and spans by SQL,
+    ``lane`` pins how rows of models come, and ``shaping`` says what of each table lands, and how. ``deletes`` is what
+    becomes of rows that are gone, ``full_refresh_every`` how often rows of a model are read whole at least, and
+    ``allow_empty`` believes a table that had many rows to have none.
     """
 
     include_personal: bool = False
@@ -34,6 +35,7 @@ class Options:
     models: tuple[str, ...] | None = None
     named: frozenset[str] = frozenset()
     strict: bool = False
+    partial: bool = False
     in_flight: int = 4
     spool_dir: Path | None = None
     query_lane: bool = True
@@ -51,4 +53,4 @@ class Options:
 
     def identity(self) -> str:
         """Give all of these that decide what is read and how it lands, as text."""
-        return repr(replace(self, in_flight=0, spool_dir=None, named=frozenset()))
+        return repr(replace(self, in_flight=0, spool_dir=None, named=frozenset(), partial=False))

@@ -4,11 +4,12 @@ The API pages by limit and offset, in no documented order, up to undocumented li
 no end, only an empty one is; and where the answer counts, what came is held against the count.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cargo_source.errors import IncompleteRead
+from cargo_source.pull.evidence import CONFIRMED, COUNTED, MOVED, SHORT, Evidence, Proof
 
 Row = dict[str, Any]
 PASSES = 5
@@ -34,7 +35,7 @@ Many = Callable[[Callable[[int], Page], Sequence[int]], Iterator[Page]]
 """Runs a function over offsets, several at once, and gives the answers in order."""
 
 
-def read_list(
+def read_list(  # noqa: PLR0913 - a list, and all that says when it is at its end
     fetch: Fetch,
     size: int,
     key: Callable[[Row], object],
@@ -43,14 +44,19 @@ def read_list(
     what: str,
     confirm: bool = False,
     most: int | None = None,
-) -> Iterator[list[Row]]:
-    """Give all rows, page by page, each key once.
+    maybe_none: bool = True,
+    evidence: Evidence | None = None,
+) -> Generator[list[Row], None, Proof]:
+    """Give all rows, page by page, each key once, and at last what shows that they are all.
 
     A pass over the list is believed when it held still: where the server counts, the count stayed the same and as
-    many rows came in that pass; where it does not, no row came twice. Else another pass is made. ``confirm`` asks a
-    second time whether an uncounted list is at its end. Raises IncompleteRead when a count stays out of reach, and
-    TooLong, before any row, when the server counts more than ``most``.
+    many rows came in that pass; where it does not, no row came twice. Else another pass is made. The end of an
+    uncounted list is asked for a second time with ``confirm``, where the last page may have been a full one by all
+    that ``evidence`` knows of the entity's pages, and where there are no rows unless ``maybe_none`` says that this may
+    be. Raises IncompleteRead when a count stays out of reach, and TooLong, before any row, when the server counts more
+    than ``most``.
     """
+    evidence = evidence or Evidence()
     seen: set[object] = set()
     counts: set[int] = set()
     stuck = 0
@@ -58,11 +64,9 @@ def read_list(
         counts.clear()
         keys: set[object] = set()
         rows = 0
-        for page in _pass(fetch, size, many, confirm=confirm):
+        for page in _pass(fetch, size, many, ending := _Ending(confirm, maybe_none, evidence)):
             if page.count is not None:
-                if most is not None and page.count > most and not seen:
-                    raise TooLong(what)
-                counts.add(page.count)
+                counts.add(_wanted(page.count, None if seen else most, what))
             identities = [key(row) for row in page.rows]
             rows += len(identities)
             if identities and keys.issuperset(identities):
@@ -74,8 +78,10 @@ def read_list(
             seen.update(fresh)
             if fresh:
                 yield list(fresh.values())
-        if len(keys) in counts if len(counts) == 1 else not counts and rows == len(keys):
-            return
+        if len(counts) == 1 and len(keys) in counts:
+            return Proof(COUNTED, expected=len(keys), got=len(keys))
+        if not counts and rows == len(keys):
+            return Proof(ending.ground)
     expected = max(counts, default=0)
     if stuck == PASSES:
         raise IncompleteRead(f"{what}: the server gives the same page again and again", got=len(seen))
@@ -83,14 +89,39 @@ def read_list(
         raise IncompleteRead(
             f"{what}: the server counts {expected} rows and gave {len(seen)}", expected=expected, got=len(seen)
         )
+    return Proof(doubt=MOVED)
 
 
-def _pass(fetch: Fetch, size: int, many: Many, *, confirm: bool) -> Iterator[Page]:
+def _wanted(count: int, most: int | None, what: str) -> int:
+    if most is not None and count > most:
+        raise TooLong(what)
+    return count
+
+
+class _Ending:
+    """How many empty pages have to come in a row until an uncounted list is at its end."""
+
+    def __init__(self, confirm: bool, maybe_none: bool, evidence: Evidence) -> None:
+        self._confirm, self._maybe_none, self._evidence = confirm, maybe_none, evidence
+        self.ground = ""
+
+    def needs(self, page: Page) -> int:
+        """Give it after a page with rows, or after a first one without: there, one answer may be enough."""
+        if page.count is not None:
+            return int(bool(page.rows))
+        if not page.rows:
+            again = self._confirm or not self._maybe_none
+            self.ground = CONFIRMED if again else ""
+            return int(again)
+        full = self._evidence.may_be_full(len(page.rows))
+        self.ground = CONFIRMED if self._confirm or full else SHORT
+        return 1 + (self._confirm or full)
+
+
+def _pass(fetch: Fetch, size: int, many: Many, ending: _Ending) -> Iterator[Page]:
     first = fetch(0, size)
     yield first
     offset = len(first.rows)
-    if first.count is not None:
-        confirm = False
     if offset and first.count is not None and first.count > offset:
         step = offset
 
@@ -100,13 +131,12 @@ def _pass(fetch: Fetch, size: int, many: Many, *, confirm: bool) -> Iterator[Pag
         starts = range(offset, first.count, step)
         yield from many(filled, starts)
         offset += step * len(starts)
-    # Without rows, one answer is enough to know that there are none, unless it has to be confirmed.
-    left = int(bool(offset)) + confirm
+    left = ending.needs(first)
     while left:
         page = fetch(offset, size)
         yield page
         offset += len(page.rows)
-        left = left - 1 if not page.rows else 1 + confirm
+        left = ending.needs(page) if page.rows else left - 1
 
 
 def _fill(fetch: Fetch, start: int, want: int) -> Page:

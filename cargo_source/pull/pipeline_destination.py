@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt.common.destination.client import JobClientBase
-from dlt.common.destination.exceptions import DestinationUndefinedEntity, SqlClientNotAvailable
+from dlt.common.destination.exceptions import (
+    DestinationException,
+    DestinationUndefinedEntity,
+    SqlClientNotAvailable,
+)
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase, WithSqlClient
 from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.catalog.columns import Type
+from cargo_source.errors import DestinationRefused
 from cargo_source.pull.conform import SQL
 from cargo_source.pull.dlt_tables import type_of
 from cargo_source.pull.landed import quoted, schema_of
@@ -59,6 +65,8 @@ class PipelineDestination:
 
     def lacks(self, table: str) -> bool:
         """Say whether there surely is no such table, of this pipeline or of another that loads to the same place."""
+        if self.has(table):
+            return False
         if not self._is_begun:
             return True
         with self._lock, self._any_client() as client:
@@ -159,6 +167,28 @@ class PipelineDestination:
                 for name, columns in found
                 if columns
             }
+
+
+@contextmanager
+def kept_open(pipeline: Pipeline) -> Iterator[None]:
+    """Keep a DuckDB file open meanwhile: to open it for each question and job took longer than what was asked and done.
+
+    It also keeps others from coming between two jobs. Raises DestinationRefused.
+    """
+    destination: Any = pipeline.destination
+    if destination is None or not destination.destination_type.endswith(".duckdb"):
+        yield
+        return
+    client: Any = pipeline.destination_client()
+    sql = client.sql_client
+    try:
+        sql.open_connection()
+    except DestinationException as error:
+        raise DestinationRefused.from_cause(error.__cause__ or error, step="opening") from None
+    try:
+        yield
+    finally:
+        sql.close_connection()
 
 
 def _copied(sql: Any, table: str, columns: Mapping[str, Type], where: str, path: Path) -> int:

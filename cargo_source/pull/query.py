@@ -23,6 +23,7 @@ from cargo_source.errors import (
     ServerFailed,
     UnexpectedShape,
 )
+from cargo_source.pull.evidence import COUNTED, Proof
 from cargo_source.pull.landing import Landing
 from cargo_source.pull.pages import Row
 from cargo_source.pull.session import ReadEntity, Session
@@ -100,6 +101,7 @@ def take_queried(
         if lane.requests(days) > listed:
             return False
         landing.take(lane.rows(days))
+        session.shown(entity.table).add(Proof(COUNTED, expected=lane.counted, got=lane.got))
     except (*REFUSALS, IncompleteRead) as error:
         # Rows that have landed do no harm: keys are unique, and the list's come last.
         log.warning("%s: no rows by query (%s): reading lists instead", entity.table, type(error).__name__)
@@ -137,6 +139,7 @@ class _Lane:
         self._cursor = snake_case(entity.cursor) if span.bounded else SAMPLES[entity.table].moved
         self._low = parse_time(span.after) if span.after else session.since - SHORTEST
         self._high = parse_time(span.before)
+        self.counted = self.got = 0
 
     def days(self) -> dict[date, int]:
         """Count the rows of each day of the window."""
@@ -167,6 +170,7 @@ class _Lane:
         for _ in range(TRIES):
             found = self._ask(", ".join(_names(self._entity)), low, high)
             if count <= len(found) < CAP:
+                self.counted, self.got = self.counted + count, self.got + len(found)
                 yield [_row(row, self._entity) for row in found]
                 return
             # Rows move on while they are read: one that moved again belongs to a later slice.

@@ -47,7 +47,7 @@ def read_entity(session: Session, table: str, span: Span) -> Read:
 def _snapshot(session: Session, entity: Entity, snapshot: Snapshot) -> Read:
     if entity.table == "workspaces" and session.workspace:
         return Read(rows=[session.workspace])
-    rows = [row for page in session.listing(entity, entity.listed_by, {}) for row in page]
+    rows = [row for page in session.lists.rows(entity, entity.listed_by, {}) for row in page]
     if snapshot.dated:
         rows = [{**row, snapshot.dated: session.now.date().isoformat()} for row in rows]
     session.watch(entity.table, len(rows), len(rows))
@@ -123,7 +123,9 @@ def _take_piece(session: Session, entity: Entity, window: Window, landing: Landi
     filters = {window.after: span.after, window.before: span.before}
     first = piece.start or session.since
     most = LONGEST if piece.end - first > SHORTEST else None
-    pages = session.listing(entity, entity.listed_by, filters, piece.parent, parallel=piece.parent is None, most=most)
+    pages = session.lists.rows(
+        entity, entity.listed_by, filters, piece.parent, parallel=piece.parent is None, most=most
+    )
     try:
         landing.take(pages, piece.name)
     except TooLong:
@@ -158,7 +160,7 @@ def _recent(session: Session, entity: Entity, recent: Recent, span: Span) -> Rea
         return landing.finish()
     listed: dict[Any, datetime | None] = {}
     for params in readings:
-        for page in session.listing(entity, call, params):
+        for page in session.lists.rows(entity, call, params):
             for row in page:
                 times = [moment for signal in recent.signals if (moment := time_at(row, signal))]
                 listed[row["uuid"]] = max(times, default=None)
@@ -218,7 +220,7 @@ class _Family:
         table, uuid = self.entity.table, parent["uuid"]
         if not self.landing.has(uuid):
             shape = SHAPERS.get(table, _as_it_is)
-            pages = self.session.listing(self.entity, self.entity.listed_by, {}, parent)
+            pages = self.session.lists.rows(self.entity, self.entity.listed_by, {}, parent)
             self.landing.take(self._moved(pages, lambda row: shape(self.session, parent, row)), covers=uuid)
             if (table, uuid) not in self.session.vanished:
                 self.landing.done(uuid)
@@ -227,7 +229,7 @@ class _Family:
     def take_list(self, call: Call) -> None:
         """Take a list of children that names no parent."""
         if not self.landing.has(ALL):
-            pages = self.session.listing(self.entity, call, {}, parallel=self.whole)
+            pages = self.session.lists.rows(self.entity, call, {}, parallel=self.whole)
             self.landing.take(self._moved(pages, lambda row: row), ALL)
 
     def _moved(self, pages: Iterable[list[Row]], shape: Callable[[Row], Row]) -> Iterator[list[Row]]:
@@ -239,8 +241,10 @@ class _Family:
         """Read a list once more: that of a parent, or that of all or of none."""
         call = self.entity.listed_by
         if parent is not None:
-            return self.session.listing(self.entity, call, {}, {"uuid": parent})
-        return self.session.listing(self.entity, replace(call, send={}) if self.whole else self.gated.also or call, {})
+            return self.session.lists.rows(self.entity, call, {}, {"uuid": parent})
+        return self.session.lists.rows(
+            self.entity, replace(call, send={}) if self.whole else self.gated.also or call, {}
+        )
 
 
 ALL = "all"

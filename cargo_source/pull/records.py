@@ -26,9 +26,11 @@ from cargo_source.pull.lanes import (
     download_rows,
     export_rows,
     has_no_sql,
+    is_refreshing,
     page_rows,
 )
 from cargo_source.pull.pages import Row
+from cargo_source.pull.patience import looks, note_refreshing
 from cargo_source.pull.reading import read_entity
 from cargo_source.pull.record_pages import RecordPages
 from cargo_source.pull.session import Session
@@ -132,7 +134,8 @@ def sweeps_of(session: Session, kept: Mapping[str, dict[str, Any]]) -> Sweeps:
     known = {
         uuid: Known(state["table"], state.get("reference", ""), state.get("lane", ""), state["watermark"])
         for uuid, state in kept.items()
-        if state
+        # Of a model that has only been read while Cargo was writing it, no more is known than its table.
+        if state.get("watermark")
     }
     return Sweeps(session, known)
 
@@ -179,7 +182,9 @@ def read_model(session: Session, model: Model, kept: dict[str, Any], sweeps: Swe
     }
     if landing.refreshing:
         # What the workspace was still writing may be missing: the next sync reads from the same place.
-        state = dict(kept)
+        state = dict(kept) or {"table": model.table}
+    session.shown(shape.table).add(landing.proof)
+    note_refreshing(session, model.uuid, shape.table, refreshing=landing.refreshing)
     notes = (told(session, shape.table), session.surprises[shape.table].note())
     return ModelRead(model, shape, spooled, landing, state, "; ".join(filter(None, notes)))
 
@@ -187,10 +192,22 @@ def read_model(session: Session, model: Model, kept: dict[str, Any], sweeps: Swe
 def _read_rows(session: Session, shape: Shape, since: datetime | None) -> tuple[Landing, Spooled]:
     way = way_of(session, shape, f"{shape.uuid} {shape.columns}", Part(since=since))
     before = way.progress.found
-    landing = Landing(**before.notes[-1]) if before.finished else by_lane(session, shape, way)
+    landing = Landing(**before.notes[-1]) if before.finished else _patiently(session, shape, way)
     if not landing.refreshing:
         way.progress.save(lambda: asdict(landing), finished=True)
     return landing, way.sheet.finish()
+
+
+def _patiently(session: Session, shape: Shape, way: Way) -> Landing:
+    """Read by the best lane, and anew where Cargo was writing the model and stops while there is patience."""
+    landing = by_lane(session, shape, way)
+    if landing.refreshing:
+        for _ in looks(session, partial(is_refreshing, session, shape, landing.lane)):
+            way.progress.restart()
+            landing = by_lane(session, shape, way)
+            if not landing.refreshing:
+                break
+    return landing
 
 
 def _adds_up(session: Session, shape: Shape, sweeps: Sweeps, spooled: Spooled) -> bool:
@@ -221,7 +238,8 @@ def window_rows(session: Session, model: Model, fold: Normalise) -> ModelRead:
         return ModelRead(model, None, None, None, {})
     timed = shape.has_emitted_at
     way = way_of(session, shape, model.uuid, Part(since=span.start, until=span.end) if timed else WHOLE)
-    landing = by_lane(session, shape, way)
+    landing = _patiently(session, shape, way)
+    session.shown(shape.table).add(landing.proof)
     spooled = cut(way.sheet.finish(), shape, span) if timed and landing.lane != EXPORT else way.sheet.finish()
     notes = [session.surprises[shape.table].note()]
     if not timed:

@@ -10,13 +10,14 @@ from cargo_source.catalog.columns import Column
 from cargo_source.errors import IncompleteRead, LinkExpired, NotFound, PermissionDenied, RequestRefused
 from cargo_source.pull.conform import UnusableExport
 from cargo_source.pull.lanes import CSV, EXPORTS, PAGES, SNIFFED, Landing, answer_links, bring
+from cargo_source.pull.listings import RECORD_KEY, Refused
 from cargo_source.pull.pages import Page, Row, read_list
 from cargo_source.pull.picked import NOTHING, Picked, kept
 from cargo_source.pull.picking import Pick
 from cargo_source.pull.record_pages import PAGE
 from cargo_source.pull.records import sheet_of
 from cargo_source.pull.segment_filters import META, Filters
-from cargo_source.pull.session import RECORD_KEY, Refused, Session
+from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.spool import Sheet
 
@@ -177,7 +178,7 @@ def pick_change(session: Session, uuid: str, shape: Shape, pick: Pick) -> Picked
     entity = ENTITIES["change_rows"]
     key = [column.name for column in shape.columns if column.field in RECORD_KEY]
     sheet = sheet_of(session, shape, key)
-    pages: Iterator[list[dict[str, Any]]] = session.listing(entity, entity.listed_by, {}, {"uuid": uuid})
+    pages: Iterator[list[dict[str, Any]]] = session.lists.rows(entity, entity.listed_by, {}, {"uuid": uuid})
     for page in pages:
         sheet.add(page)
     return kept(sheet.finish(), pick, Landing(PAGES))

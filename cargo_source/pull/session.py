@@ -7,6 +7,7 @@ when the whole entity has been read does dlt see it. A read that fails leaves th
 import contextvars
 import logging
 import threading
+import time
 import weakref
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,33 +15,37 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cargo_source import __version__
 from cargo_source.api import CargoClient, Reply
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.columns import Column, snake_case
-from cargo_source.catalog.entity import SWEEP_HOURS, Call, Entity, Snapshot
+from cargo_source.catalog.entity import SWEEP_HOURS, Derived, Entity, Snapshot, Unfolded
 from cargo_source.errors import (
     CargoError,
     NotFound,
     PermissionDenied,
-    RequestRefused,
     SettingsError,
     UnexpectedShape,
 )
 from cargo_source.pull.digest import digest_of
+from cargo_source.pull.evidence import WHOLE, Evidence, Proof
 from cargo_source.pull.landed import Destination, Nothing
+from cargo_source.pull.listings import Lists
 from cargo_source.pull.manifest import Header, Manifest, Progress
 from cargo_source.pull.memory import Memory
 from cargo_source.pull.once import Onces
 from cargo_source.pull.options import Options
-from cargo_source.pull.pages import Page, Row, read_list
+from cargo_source.pull.pages import Row
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.spool import Sheet, Spool, Spooled
 from cargo_source.pull.surprises import Surprises
 from cargo_source.pull.times import Span, parse_time, time_at
 from cargo_source.pull.typed import arrow_schema, arrow_table
+
+if TYPE_CHECKING:
+    from cargo_source.api.stats import Counts
 
 log = logging.getLogger("cargo_source")
 T = TypeVar("T")
@@ -48,14 +53,6 @@ R = TypeVar("R")
 
 Watch = Callable[[str, int, int | None], None]
 """Told of progress: table, rows so far, total where the API names one."""
-
-
-class Refused(Exception):
-    """The first request for an entity was refused; ``error`` says how."""
-
-    def __init__(self, table: str, error: CargoError) -> None:
-        super().__init__(f"{table}: {error}")
-        self.table, self.error = table, error
 
 
 @dataclass
@@ -93,8 +90,8 @@ class Session:
         self.destination: Destination = destination or Nothing()
         self.memory = Memory(state, self.destination, options, run_id)
         self.tables = tables
-        self.requests: Counter[str] = Counter()
-        """Requests that were made for each of ``tables``, those that this sync loads."""
+        self.asked: dict[str, list[Counts]] = defaultdict(list)
+        """What was asked of the API for each of ``tables``, those that this sync loads."""
         self.spool = Spool(options.spool_dir)
         self.manifest = Manifest(self.spool)
         # Under a plain pipeline.run() nobody says when it is over.
@@ -102,6 +99,9 @@ class Session:
         self.watch: Watch = lambda _table, _rows, _total: None
         self.starts_over = False
         """Whether a load that is cut off is dropped, so that tables may be written without merging."""
+        self.sleep: Callable[[float], None] = time.sleep
+        self.waited = 0.0
+        """Seconds that were waited for what Cargo is writing."""
         self._pool = ThreadPoolExecutor(options.in_flight, thread_name_prefix="cargo-read")
         # Who takes the results is sometimes busy with them; the pool goes on meanwhile.
         self._ahead = 2 * options.in_flight
@@ -111,8 +111,7 @@ class Session:
         self.handed = Onces()
         """What the resources ask for, by table; it may have been read ahead."""
         self._lock = threading.Lock()
-        self._answered: set[str] = set()
-        self._instead: set[str] = set()
+        self.lists = Lists(self)
         self.can_export = self.can_download = True
         self.lanes: dict[str, str] = {}
         """Lanes that were taken in place of the usual one."""
@@ -122,6 +121,8 @@ class Session:
         """Tables and uuids of parents that vanished while their rows were read."""
         self.surprises: dict[str, Surprises] = defaultdict(Surprises)
         """What came that the catalogue does not know, by table."""
+        self.proofs: dict[str, Evidence] = {}
+        """What the reads of each table show, as :meth:`shown` gathers it."""
 
     @property
     def windowed(self) -> bool:
@@ -156,7 +157,7 @@ class Session:
                     return make()
                 finally:
                     with self._lock:
-                        self.requests[table] += asked.requests
+                        self.asked[table].append(asked)
 
         if self.shared is not None and isinstance(ENTITIES[table].reading, Snapshot):
             return self.shared.get(("read", table, *how), read)
@@ -190,6 +191,28 @@ class Session:
         for _ in self.many(function, items):
             pass
 
+    # What shows that rows are complete ---------------------------------------------------------------------------
+
+    def shown(self, table: str) -> Evidence:
+        """Give the evidence that reads of ``table`` itself add to."""
+        with self._lock:
+            return self.proofs.setdefault(table, Evidence())
+
+    def evidence(self, table: str) -> Evidence:
+        """Give what stands behind the rows of ``table``, whose ever reads they come from.
+
+        ``proven`` says whether something speaks for all of them; only then may a delete be derived from what is absent.
+        """
+        reading = ENTITIES[table].reading if table in ENTITIES else None
+        match reading:
+            case Unfolded(parent=parent):
+                parents: tuple[str, ...] = (parent,)
+            case Derived(parents=several):
+                parents = several
+            case _:
+                return self.shown(table)
+        return self.shown(table).merged(*(self.evidence(parent) for parent in parents))
+
     # The workspace and its time ----------------------------------------------------------------------------------
 
     @property
@@ -209,6 +232,8 @@ class Session:
     def _meet(self) -> tuple[Row | None, datetime]:
         reply, row = self._first_answer()
         workspace = row if row and "workspaceUuid" not in row else None
+        if workspace:
+            self.shown("workspaces").add(Proof(WHOLE))
         uuid = (row or {}).get("uuid" if workspace else "workspaceUuid")
         known = self.state.get("workspace")
         if uuid and known and known != uuid:
@@ -311,128 +336,14 @@ class Session:
 
         return self.spool.sheet(arrow_schema(columns), entity.key, typed)
 
-    def listing(
-        self,
-        entity: Entity,
-        call: Call,
-        params: Mapping[str, Any],
-        parent: Row | None = None,
-        *,
-        parallel: bool = False,
-        most: int | None = None,
-    ) -> Iterator[list[Row]]:
-        """Give the rows of one list operation, page by page, each key once.
-
-        Raises TooLong, before any row, where the server counts more than ``most``.
-
-        A parent that vanished meanwhile has no rows. Raises Refused where the very first answer for this entity is
-        that the token may not, or that there is no such operation.
-        """
-        try:
-            for page in self._pages(entity, call, params, parent, parallel=parallel, most=most):
-                self._answered.add(entity.table)
-                yield [_renamed(row, entity.aliases) for row in page] if entity.aliases else page
-        except NotFound as error:
-            if parent is not None and (error.reason or "").endswith("NotFound"):
-                log.info("%s: its parent vanished meanwhile", entity.table)
-                self.vanished.add((entity.table, parent.get("uuid")))
-                return
-            if entity.table in self._answered:
-                raise
-            raise Refused(entity.table, error) from error
-        except PermissionDenied as error:
-            if entity.table in self._answered:
-                raise
-            raise Refused(entity.table, error) from error
-
-    def first_page(self, entity: Entity, params: Mapping[str, Any]) -> list[Row]:
-        """Give the first page of an entity's list, for a hint: there may be more."""
-        call = entity.listed_by
-        rows: list[Row] = self._ask(call, call.path, {**params, "limit": call.page}).take(call.envelope)
-        return rows
-
-    def _pages(
-        self,
-        entity: Entity,
-        call: Call,
-        params: Mapping[str, Any],
-        parent: Row | None,
-        *,
-        parallel: bool,
-        most: int | None,
-    ) -> Iterator[list[Row]]:
-        path = call.path.format_map(parent) if parent is not None else call.path
-        sent = {
-            **call.fixed,
-            **{name: parent.get(source) for name, source in call.send.items() if parent and not name.endswith("[]")},
-            **{name[:-2]: [parent.get(source)] for name, source in call.send.items() if parent and name.endswith("[]")},
-            **params,
-        }
-        if not call.page:
-            rows = self._ask(call, path, sent).take(call.envelope)
-            if not rows and self.memory.had_rows(entity):
-                # A list that was not empty is not believed to be so at its first word.
-                rows = self._ask(call, path, sent).take(call.envelope)
-            # An object under a singular key is a list of one.
-            yield rows if isinstance(rows, list) else [rows]
-            return
-
-        def fetch(offset: int, limit: int) -> Page:
-            reply = self._ask(call, path, {**sent, "limit": limit, "offset": offset})
-            count = reply.json().get("count") if call.counted else None
-            return Page(reply.take(call.envelope), count if isinstance(count, int) else None)
-
-        many = self.many if parallel else map
-        yield from read_list(
-            fetch, call.page, key_of(entity), many, what=entity.table, confirm=parent is None, most=most
-        )
-
-    def _ask(self, call: Call, path: str, params: Mapping[str, Any]) -> Reply:
-        if path in self._instead and call.instead:
-            return self._send(*call.instead, params)
-        try:
-            return self._send(call.method, path, params)
-        except (NotFound, RequestRefused) as error:
-            if call.instead is None or error.status not in {404, 405} or error.reason:
-                raise
-            try:
-                reply = self._send(*call.instead, params)
-            except CargoError:
-                raise error from None
-            self._instead.add(path)
-            return reply
-
-    def _send(self, method: str, path: str, params: Mapping[str, Any]) -> Reply:
-        if method == "GET":
-            return self.client.get(path, params)
-        return self.client.post(path, params, repeatable=True)
-
 
 def _clean(spool: Spool, client: CargoClient) -> None:
     spool.close()
     client.close()
 
 
-def key_of(entity: Entity) -> Callable[[Row], object]:
-    """Give what tells rows of a list operation apart, in the API's own fields."""
-    fields = RECORD_KEY if entity.table == "change_rows" else entity.key_fields
-    if len(fields) == 1:
-        return lambda row: row.get(fields[0])
-    return lambda row: tuple(row.get(name) for name in fields)
-
-
-def _renamed(row: Row, aliases: Mapping[str, str]) -> Row:
-    """Give a row whose fields have today's names."""
-    if not aliases.keys() & row.keys():
-        return row
-    return {aliases[name] if name in aliases and aliases[name] not in row else name: row[name] for name in row}
-
-
 GREETINGS = ("datasets", "segments", "connectors", "workflows", "agents", "libraries", "folders")
 """Lists of one answer, one of each group: a token that may read anything may read one of these."""
-
-RECORD_KEY = ("_kind", "_id")
-"""What tells the records of one change apart, as the API sends them."""
 
 
 def server_time(reply: Reply) -> datetime:

@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ KEPT_DAYS = 3
 """How long what a sync that was cut off has read waits for the next one."""
 
 _PREFIX, _LEFT = "cargo-source-", "cargo-source-left-"
+_SPILLED = "spilled"
+_FRUGAL: dict[str, str | int | float | list[str]] = {"threads": 2, "memory_limit": "1GB"}
+"""What DuckDB may take for what it does beside everything else; what does not fit waits in the spool's folder."""
 
 
 def _is_alive(pid: str) -> bool:
@@ -63,6 +67,7 @@ class Spool:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=home))
         self._lock = threading.Lock()
         self._files = 0
+        self._memory: duckdb.DuckDBPyConnection | None = None
 
     def left(self) -> list[Path]:
         """Give the folders of syncs that were cut off, the newest first; what is too old is removed."""
@@ -92,6 +97,7 @@ class Spool:
     def keep_only(self, names: Iterable[str]) -> None:
         """Remove half-made files: all but those called ``names``."""
         kept = {*names}
+        shutil.rmtree(self.folder / _SPILLED, ignore_errors=True)
         for path in self.folder.glob("[0-9]*"):
             if path.name not in kept:
                 path.unlink()
@@ -108,8 +114,25 @@ class Spool:
         """Start the sheet of one table; ``typed`` turns API rows into Arrow of that schema."""
         return Sheet(self, schema, key, typed)
 
+    @contextmanager
+    def database(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection to a DuckDB in memory that reads and writes files; its temporary tables are its own.
+
+        There is one for the whole sync: making it takes longer than most of what it does.
+        """
+        with self._lock:
+            if self._memory is None:
+                self._memory = duckdb.connect(config={**_FRUGAL, "temp_directory": str(self.folder / _SPILLED)})
+                self._memory.execute("SET GLOBAL TimeZone = 'UTC'")
+            connection = self._memory.cursor()
+        with connection:
+            yield connection
+
     def close(self, *, keep: bool = False) -> None:
         """Remove the folder and all that is in it; ``keep`` leaves it to the next sync."""
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
         if keep and self.home is not None and self.folder.exists():
             self.folder.rename(self.home / f"{_LEFT}{self.folder.name.removeprefix(_PREFIX)}")
         else:
@@ -219,14 +242,7 @@ def unique(chunks: list[Chunk], key: Sequence[str], spool: Spool) -> list[Chunk]
         return chunks
     columns = ", ".join(f'"{name}"' for name in key)
     places = {str(chunk.path): place for place, chunk in enumerate(chunks)}
-    with duckdb.connect() as db:
-        for setting in (
-            "TimeZone = 'UTC'",
-            "threads = 2",
-            "memory_limit = '256MB'",
-            f"temp_directory = '{spool.folder}'",
-        ):
-            db.execute(f"SET {setting}")
+    with spool.database() as db:
         # The names in these statements are those of the catalogue and of our own files.
         source = "read_parquet(?, filename = true, file_row_number = true)"
         twice = f"SELECT {columns} FROM {source} GROUP BY ALL HAVING count(*) > 1"  # noqa: S608 - as said

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import pyarrow.parquet as pq
 
 from cargo_source.catalog.entity import SWEEP_HOURS
-from cargo_source.errors import CargoError, NotFound, PermissionDenied, RequestRefused, ServerFailed
+from cargo_source.errors import CargoError, IncompleteRead, NotFound, PermissionDenied, RequestRefused, ServerFailed
 from cargo_source.pull.conform import UnusableExport
 from cargo_source.pull.decoding import Decoder
 from cargo_source.pull.deletes import (
@@ -31,9 +31,10 @@ from cargo_source.pull.deletes import (
 )
 from cargo_source.pull.landed import quoted
 from cargo_source.pull.lanes import EXPORT, PAGES, Landing, Part, export_rows, has_no_sql
+from cargo_source.pull.listings import Refused
 from cargo_source.pull.reading import read_entity
 from cargo_source.pull.record_pages import RecordPages
-from cargo_source.pull.session import Refused, Session
+from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.spool import Chunk, Spooled
 from cargo_source.pull.times import Span, format_time, parse_time
@@ -43,6 +44,8 @@ log = logging.getLogger("cargo_source")
 
 AT_ONCE = 100
 """Models whose rows are counted in one question."""
+ASKED = 3
+"""How often they are, until the count of each one comes."""
 _NO_COUNT = (PermissionDenied, NotFound, RequestRefused, ServerFailed)
 
 
@@ -108,13 +111,23 @@ class Sweeps:
         return found
 
     def _asked(self, uuids: list[str]) -> dict[str, int]:
+        """Count models in one question. Raises IncompleteRead where it is answered, and not for all of them."""
         parts = [f"SELECT '{uuid}' AS m, count(*) AS n FROM {self._known[uuid].reference}" for uuid in uuids]  # noqa: S608 - names of models, quoted where needed
-        reply = self._session.client.post("storage/query", {"query": " UNION ALL ".join(parts)}, repeatable=True)
-        if reply.json().get("isRefreshing"):
-            return {}
-        # Warehouses differ in the case of an alias.
-        rows = [{name.casefold(): value for name, value in row.items()} for row in reply.take("rows")]
-        return {str(row["m"]): int(row["n"]) for row in rows}
+        found: dict[str, int] = {}
+        for _ in range(ASKED):
+            reply = self._session.client.post("storage/query", {"query": " UNION ALL ".join(parts)}, repeatable=True)
+            if reply.json().get("isRefreshing"):
+                return {}
+            # Warehouses differ in the case of an alias.
+            rows = [{name.casefold(): value for name, value in row.items()} for row in reply.take("rows")]
+            found = {str(row["m"]): int(row["n"]) for row in rows}
+            if found.keys() == {*uuids}:
+                return found
+        raise IncompleteRead(
+            f"the rows of {len(uuids)} models were to be counted, and {len(found)} counts came",
+            expected=len(uuids),
+            got=len(found),
+        )
 
     def _is_long_ago(self, at: str) -> bool:
         return self._session.now - parse_time(at) >= timedelta(hours=SWEEP_HOURS)
@@ -157,9 +170,11 @@ class Swept:
 def gone_of_whole(session: Session, shape: Shape, spooled: Spooled, landing: Landing) -> Swept | None:
     """Give tombstones of the rows that a whole read of a model lacks; None where it cannot tell this time."""
     table, key = shape.table, _key(shape)
+    if not landing.proven:
+        return Swept([])
     if not spooled.rows and columns_of(session, table) and table not in session.memory.anew:
         brake_empty(session, table, 0, count_live(session, table))
-    if not _comparable(session, shape) or landing.refreshing or not landing.proven:
+    if not _comparable(session, shape):
         return Swept([])
     gone, count = lacking(session, key, [live_keys(session, table, key)], paths_of(spooled))
     if not count:
@@ -188,7 +203,7 @@ def sweep(session: Session, shape: Shape, spooled: Spooled) -> Swept | None:
         why = error.reason or error.status if isinstance(error, CargoError) else error
         log.warning("%s: no export of identifiers (%s): reading whole rows instead", table, why)
         return None
-    if landing.refreshing or not landing.proven:
+    if not landing.proven:
         return Swept([])
     there = sheet.finish()
     if not there.rows:

@@ -4,12 +4,17 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dlt
 import duckdb
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.exceptions import ContainerInjectableContextMangled
+from dlt.common.configuration.specs.config_section_context import ConfigSectionContext
 from dlt.common.destination.exceptions import DestinationException
 from dlt.extract import DltSource
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -17,17 +22,20 @@ from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import CargoError, DestinationRefused, ReportBug
+from cargo_source.pull import syncs
+from cargo_source.pull.connection import Pull, pull_of
 from cargo_source.pull.lock import held
 from cargo_source.pull.outcome import Outcome
+from cargo_source.pull.pipeline_destination import kept_open
+from cargo_source.pull.publish import Publication, finish_earlier
 from cargo_source.pull.session import Watch
-from cargo_source.pull.source import Pull, pull_of
 
 log = logging.getLogger("cargo_source")
 
 
 @dataclass
 class SyncReport:
-    """What a sync did. ``status`` is ``complete``, or ``refreshing`` where Cargo was still writing what was read."""
+    """What a sync did. ``status`` is the worst of its tables'; a skip that nobody minds is complete."""
 
     pipeline: str
     dataset: str
@@ -37,8 +45,9 @@ class SyncReport:
 
     @property
     def status(self) -> str:
-        """The worst of the outcomes; a skip that nobody minds is complete."""
-        return "refreshing" if any(outcome.status == "refreshing" for outcome in self.outcomes) else "complete"
+        """Give ``failed``, ``refreshing``, ``unproven`` or ``complete``."""
+        met = {outcome.status for outcome in self.outcomes}
+        return next((status for status in ("failed", "refreshing", "unproven") if status in met), "complete")
 
     @property
     def rows(self) -> int:
@@ -65,13 +74,22 @@ class SyncReport:
 
 
 def sync(
-    pipeline: Pipeline, source: DltSource, *, watch: Watch | None = None, report: SyncReport | None = None
+    pipeline: Pipeline,
+    source: DltSource,
+    *,
+    watch: Watch | None = None,
+    report: SyncReport | None = None,
+    publish: bool = False,
+    max_minutes: float | None = None,
 ) -> SyncReport:
-    """Load ``source``, which :func:`cargo_source.cargo` made, and report on every table.
+    """Load ``source``, which :func:`cargo_source.cargo` made, and report on every table, here and in ``_cargo_syncs``.
 
     A package that an earlier run left behind is aborted first, and its rows are read again: resuming it would load it
-    alone and leave what is new for another time. ``watch`` is told of progress. A ``report`` that is given is filled
-    even where the sync fails. Raises CargoError by remedy; the destination is then as after its last load.
+    alone and leave what is new for another time. What a sync that failed, or was killed, has read waits on disk, and
+    this one goes on from there. ``watch`` is told of progress. A ``report`` that is given is filled even where the sync
+    fails. ``publish`` works on a copy of the DuckDB file and renames it over the original at the end. After
+    ``max_minutes`` reading stops with OutOfTime. Raises CargoError by remedy; the destination is then as after its last
+    load.
     """
     pull = pull_of(source)
     pull.find_window()
@@ -79,41 +97,116 @@ def sync(
     if watch is not None:
         pull.watch = watch
     report = report or SyncReport(pipeline.pipeline_name, pipeline.dataset_name or "")
-    started = time.monotonic()
-    with held(Path(pipeline.pipelines_dir), pipeline.pipeline_name):
-        try:
-            _once(pipeline, source, pull, report)
-            if pull.resumed and pull.options.window is None:
-                # What was read before belongs to the time when it was begun: what is new since comes now.
-                _once(pipeline, source, pull, report)
-        finally:
-            report.seconds = time.monotonic() - started
-            _forget_packages(pipeline)
+    publication = Publication(pipeline) if publish else None
+    with held(Path(pipeline.pipelines_dir), pipeline.pipeline_name), pull.within(max_minutes):
+        finish_earlier(pipeline)
+        run = _Run(pipeline, source, pull, report, publication)
+        if run.load():
+            # What was read before belongs to the time when it was begun: what is new since comes now.
+            run.load()
     return report
 
 
-def _once(pipeline: Pipeline, source: DltSource, pull: Pull, report: SyncReport) -> None:
-    """Run one load. What was read for one that fails stays on disk, for the next to go on."""
-    before = {outcome.table: outcome for outcome in report.outcomes}
-    done = False
-    try:
-        _run(pipeline, source, report)
-        done = True
-    finally:
-        pull.close(keep=not done)
-        for table, outcome in pull.outcomes.items():
-            before[table] = outcome.after(before[table]) if table in before else outcome
-        report.outcomes = sorted(before.values(), key=_place)
+class _Run:
+    """One sync: a load, or two where the first goes on with what was cut off, and what is told of them."""
+
+    def __init__(
+        self, pipeline: Pipeline, source: DltSource, pull: Pull, report: SyncReport, publication: Publication | None
+    ) -> None:
+        self._pipeline, self._source, self._pull, self._report = pipeline, source, pull, report
+        self._publication = publication
+        self._clock, self._started_at = time.monotonic(), datetime.now(UTC)
+        self._before: dict[str, Outcome] = {}
+        """What became of each table in loads before this one."""
+        self._told: list[syncs.Row] = []
+        pull.forget()
+
+    def load(self) -> bool:
+        """Run a load, publish it, and tell of it unless there has to be another, which this says."""
+        publication, pull = self._publication, self._pull
+        try:
+            if publication is not None:
+                publication.begin()
+        except CargoError as error:
+            self._end(error, untouched=True)
+            raise
+        with ExitStack() as opened:
+            try:
+                opened.enter_context(kept_open(self._pipeline))
+                self._once()
+            except BaseException as error:
+                self._end(error, untouched=publication is not None)
+                opened.close()
+                if publication is not None:
+                    publication.drop()
+                raise
+            again = pull.resumed and not self._before and pull.options.window is None
+            if not again:
+                self._end(None)
+        if publication is not None:
+            try:
+                publication.publish()
+            except CargoError as error:
+                # What was written to the copy is lost with it.
+                self._end(error, untouched=True)
+                raise
+        if again:
+            self._before = dict(pull.outcomes)
+        return again
+
+    def _once(self) -> None:
+        # What was read for a load that fails stays on disk, for the next to go on.
+        self._pull.outcomes.clear()
+        done = False
+        try:
+            _run(self._pipeline, self._source)
+            done = True
+        finally:
+            self._pull.close(keep=not done)
+
+    def _end(self, failure: BaseException | None, *, untouched: bool = False) -> None:
+        """Fill the report, and write it to ``_cargo_syncs``; with the next sync where the destination cannot be had."""
+        pull, report, pipeline = self._pull, self._report, self._pipeline
+        for outcome in pull.outcomes.values() if failure is not None else ():
+            outcome.drop()
+        later = {
+            table: outcome.after(self._before[table]) if table in self._before else outcome
+            for table, outcome in pull.outcomes.items()
+        }
+        report.outcomes = sorted((self._before | later).values(), key=_place)
+        report.run_id, report.seconds = pull.run_id, time.monotonic() - self._clock
+        started = self._started_at
+        rows = syncs.rows_of(
+            report.outcomes,
+            failure,
+            run_id=report.run_id or f"{started.timestamp():.6f}",
+            pipeline=report.pipeline,
+            dataset=report.dataset,
+            workspace=pull.workspace,
+            started_at=started,
+            finished_at=datetime.now(UTC),
+        )
+        syncs.keep(pipeline, [*self._told, *rows])
+        # Whoever pressed Ctrl-C wants to be gone, and a destination that just refused will hardly take this.
+        if not untouched and (failure is None or isinstance(failure, CargoError)) and not _refused(failure):
+            self._told = syncs.load(pipeline)
+        _forget_packages(pipeline)
 
 
-def _run(pipeline: Pipeline, source: DltSource, report: SyncReport) -> None:
+def _refused(failure: BaseException | None) -> bool:
+    return isinstance(failure, DestinationRefused)
+
+
+def _run(pipeline: Pipeline, source: DltSource) -> None:
     try:
         if pipeline.has_pending_data:
             log.warning("an earlier sync was cut off: its package is dropped and its rows are read again")
             pipeline.abort_packages()
-        info = pipeline.run(source)
-        report.run_id = info.loads_ids[-1] if info.loads_ids else None
-    except PipelineStepFailed as failure:
+        pipeline.run(source)
+    except (PipelineStepFailed, ContainerInjectableContextMangled) as failure:
+        if isinstance(failure, ContainerInjectableContextMangled):
+            # dlt stumbles over a resource that still reads when another one fails, and leaves its own context behind.
+            Container()[ConfigSectionContext] = ConfigSectionContext()
         for error in _chain(failure):
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 # dlt takes these for failures of its step; they are somebody's wish to stop.

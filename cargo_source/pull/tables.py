@@ -13,12 +13,13 @@ from cargo_source.pull.agent_runs import read_agent_runs
 from cargo_source.pull.deletes import beside, gone_of_list, marked_before, told
 from cargo_source.pull.digest import differing
 from cargo_source.pull.landing import unfolded
+from cargo_source.pull.listings import Refused
 from cargo_source.pull.members import read_members
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pages import Row
 from cargo_source.pull.reading import read_entity, second_look
 from cargo_source.pull.records import list_models
-from cargo_source.pull.session import Refused, Session
+from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Normalise
 from cargo_source.pull.spool import Spooled
 from cargo_source.pull.times import Span, format_time, parse_time
@@ -46,17 +47,20 @@ LANES: dict[type, str] = {
 
 @dataclass(frozen=True)
 class TableRead:
-    """The rows of one table that have news (None: the entity was skipped), the outcome, and the state to keep."""
+    """The rows of one table that have news (None: the entity was skipped), and the state to keep."""
 
     spooled: Spooled | None
-    outcome: Outcome
     state: dict[str, Any]
 
 
-def read_table(session: Session, table: str, fold: Normalise) -> TableRead:
+def outcome_of(table: str) -> Outcome:
+    """Give the outcome of an entity's table before it is read."""
+    return Outcome(entity=table, table=table, lane=LANES[type(ENTITIES[table].reading)])
+
+
+def read_table(session: Session, table: str, fold: Normalise, outcome: Outcome) -> TableRead:
     """Read what is new for ``table``. What the token may not see is skipped, or fails where it was asked for."""
     entity = ENTITIES[table]
-    outcome = Outcome(entity=table, table=table, lane=LANES[type(entity.reading)])
     started = time.monotonic()
     with session.client.stats.scope() as asked:
         try:
@@ -66,11 +70,16 @@ def read_table(session: Session, table: str, fold: Normalise) -> TableRead:
         except Refused as refused:
             outcome.status, outcome.note = "skipped", skip_or_raise(session, table, refused)
             spooled, state = None, {}
-    outcome.requests, outcome.seconds = asked.requests, time.monotonic() - started
+        finally:
+            outcome.seconds = time.monotonic() - started
+            outcome.charge(asked)
     outcome.rows = spooled.rows if spooled else 0
     outcome.lane = session.lanes.get(table, outcome.lane)
+    # A window leaves the cursors where they are.
+    outcome.watermark = None if session.windowed else state.get("watermark")
+    outcome.state(session.evidence(table))
     outcome.note = outcome.note or "; ".join(filter(None, (told(session, table), session.surprises[table].note())))
-    return TableRead(spooled, outcome, state)
+    return TableRead(spooled, state)
 
 
 def skip_or_raise(session: Session, name: str, refused: Refused) -> str:
@@ -155,7 +164,9 @@ def _beside(session: Session, entity: Entity, how: Unfolded, look: str = "first 
     call = how.beside
     if call is None:
         return []
-    found = session.once((call.path, look), lambda: [row for page in session.listing(entity, call, {}) for row in page])
+    found = session.once(
+        (call.path, look), lambda: [row for page in session.lists.rows(entity, call, {}) for row in page]
+    )
     return [{**row, **how.beside_as} for row in found]
 
 

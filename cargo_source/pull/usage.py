@@ -51,7 +51,7 @@ def _days(session: Session, how: Metered, span: Span) -> tuple[date, date]:
 def _digest(session: Session, entity: Entity, days: dict[str, str]) -> str | None:
     """Give a digest of the counters of all units in one answer; None where the API wants a unit named."""
     try:
-        pages = list(session.listing(entity, entity.listed_by, days))
+        pages = list(session.lists.rows(entity, entity.listed_by, days))
     except RequestRefused:
         return None
     counters = sorted((day["date"], str(item)) for page in pages for day in page for item in day["items"])
@@ -63,11 +63,11 @@ def _rows(
 ) -> Iterator[Row]:
     asked: dict[str, Any] = {**days, how.unit: unit, how.dimension: dimension}
     try:
-        pages = list(session.listing(entity, entity.listed_by, asked))
+        pages = list(session.lists.rows(entity, entity.listed_by, asked))
     except RequestRefused:
         if unit not in how.older:
             raise
-        pages = list(session.listing(entity, entity.listed_by, {**asked, how.unit: how.older[unit]}))
+        pages = list(session.lists.rows(entity, entity.listed_by, {**asked, how.unit: how.older[unit]}))
     for page in pages:
         for day in page:
             for item in day["items"]:

@@ -6,8 +6,8 @@ import pytest
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import PermissionDenied
-from cargo_source.sandbox import Sandbox
 from tests.proxy import proxied
+from tests.small import small_box
 from tests.target import differences
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def box():
     """A sandbox that these tests leave as it is."""
-    with Sandbox(seed=37, companies=30) as own:
+    with small_box(37, companies=30) as own:
         yield own
 
 
@@ -175,7 +175,7 @@ def test_neither_order_nor_size_of_pages_matters(box, target, kind):
 @pytest.mark.parametrize("inclusive", [True, False])
 def test_filters_may_include_their_bounds_or_not(target, inclusive):
     """A row that moved in the very millisecond of the watermark, or of now, is neither lost nor doubled."""
-    with Sandbox(seed=37, companies=20) as own:
+    with small_box(37, companies=20) as own:
         start = own.world.now
 
         def before(_method, path, params):
@@ -202,7 +202,7 @@ def test_filters_may_include_their_bounds_or_not(target, inclusive):
 
 def test_soft_deleted_rows_land_with_their_time_and_hidden_ones_stay(target):
     """Whether a list shows what is deleted is open: what is shown has its time, what is gone keeps its row."""
-    with Sandbox(seed=37, companies=20) as own:
+    with small_box(37, companies=20) as own:
         target.sync(own, only=["agents", "tools"])
         shown = {row["uuid"] for row in own.truth("agents") if row["deletedAt"]}
         assert shown <= {row["uuid"] for row in target.rows("agents") if row["deleted_at"]}
@@ -252,7 +252,7 @@ def test_rows_never_come_through_a_query_that_may_be_capped(box, target):
 
 def test_what_the_platform_keeps_no_longer_stays_here(target):
     """Retention is open: runs that Cargo forgets keep their rows."""
-    with Sandbox(seed=37, companies=20) as own:
+    with small_box(37, companies=20) as own:
         target.sync(own, only=["runs"])
         before = len(target.rows("runs"))
         runs = own.world.tables["runs"]

@@ -13,6 +13,7 @@ from cargo_source.catalog.columns import Column
 from cargo_source.pull.conform import UnusableExport, conform
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
+from cargo_source.pull.spool import Spool
 from cargo_source.pull.typed import EXTRA, arrow_schema, arrow_table
 
 COLUMNS = (
@@ -28,11 +29,11 @@ SHAPE = Shape("uuid", "table", "a.b", COLUMNS, "domain", None, "")
 
 
 def exported(tmp_path, select):
-    raw, target = tmp_path / "raw.parquet", tmp_path / "out.parquet"
+    raw = tmp_path / "raw.parquet"
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'")
         db.execute(f"COPY ({select}) TO '{raw}' (FORMAT parquet)")
-    chunk = conform(raw, target, SHAPE, "run", Pseudonym("salt"))
+    chunk = conform(raw, Spool(tmp_path), SHAPE, "run", Pseudonym("salt"))
     table = pq.read_table(chunk.path)
     assert [(f.name, f.type) for f in table.schema] == [(f.name, f.type) for f in arrow_schema(COLUMNS)]
     assert chunk.rows == table.num_rows
@@ -123,11 +124,11 @@ SAME = [(kind, physical, value) for physical, value in VALUES for kind in KINDS 
 def test_an_export_and_a_page_give_the_same_cell(tmp_path, kind, physical, value):
     """Whatever the declared and the physical type: one cell, one extra, in both lanes."""
     columns = (Column("_id", "_id", "text", "id", required=True), Column("v", "v", kind, "value"))
-    raw, target = tmp_path / "raw.parquet", tmp_path / "out.parquet"
+    raw = tmp_path / "raw.parquet"
     with duckdb.connect() as db:
         db.execute(f"COPY (SELECT 'a' AS _id, {physical} AS v) TO '{raw}' (FORMAT parquet)")
-    conform(raw, target, replace(SHAPE, columns=columns), "run", Pseudonym("salt"))
-    (exported,) = pq.read_table(target).to_pylist()
+    chunk = conform(raw, Spool(tmp_path), replace(SHAPE, columns=columns), "run", Pseudonym("salt"))
+    (exported,) = pq.read_table(chunk.path).to_pylist()
     (paged,) = arrow_table([{"_id": "a", "v": value}], columns, known=frozenset({"_id", "v"}), run_id="run").to_pylist()
     cells = [opened(row["v"], kind) for row in (exported, paged)]
     assert cells[0] == cells[1]
@@ -142,9 +143,8 @@ def test_names_that_differ_in_case_only_keep_their_own_values(tmp_path):
     """DuckDB takes them for one name; the file does not."""
     columns = (*COLUMNS[:2], Column("name_big", "NAME", "text", "another name"))
     pq.write_table(pa.table({"_id": ["a"], "NAME": ["big"], "name": ["small"]}), tmp_path / "raw.parquet")
-    chunk = conform(
-        tmp_path / "raw.parquet", tmp_path / "o'ut.parquet", replace(SHAPE, columns=columns), "run", Pseudonym("")
-    )
+    spool = Spool(tmp_path / "o'ut")
+    chunk = conform(tmp_path / "raw.parquet", spool, replace(SHAPE, columns=columns), "run", Pseudonym(""))
     (row,) = pq.read_table(chunk.path).to_pylist()
     assert (row["name"], row["name_big"], row[EXTRA]) == ("small", "big", None)
 

@@ -17,6 +17,7 @@ from cargo_source.pull.conform import UnusableExport
 from cargo_source.pull.csv_export import read_csv
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
+from cargo_source.pull.spool import Spool
 from cargo_source.pull.typed import EXTRA, arrow_schema, arrow_table
 
 COLUMNS = (
@@ -33,13 +34,14 @@ SHAPE = Shape("uuid", "table", "a.b", COLUMNS, "domain", None, "")
 
 
 def read(folder, content, shape=SHAPE):
-    raw, target = folder / "raw.download", folder / "out.parquet"
+    raw, spool = folder / "raw.download", Spool(folder / "spool")
     raw.write_bytes(content if isinstance(content, bytes) else content.encode())
-    chunk = read_csv(raw, target, shape, "run", Pseudonym("salt"))
+    chunk = read_csv(raw, spool, shape, "run", Pseudonym("salt"))
     table = pq.read_table(chunk.path)
     assert [(f.name, f.type) for f in table.schema] == [(f.name, f.type) for f in arrow_schema(shape.columns)]
     assert chunk.rows == table.num_rows
-    assert sorted(path.name for path in folder.iterdir()) == ["out.parquet", "raw.download"]
+    assert [*folder.glob("*.*")] == [raw]
+    assert [*spool.folder.iterdir()] == [chunk.path]
     return table.to_pylist()
 
 

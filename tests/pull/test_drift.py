@@ -3,7 +3,7 @@
 import pytest
 
 from cargo_source.catalog import ENTITIES
-from cargo_source.sandbox import Sandbox
+from tests.small import small_box
 from tests.target import differences, model_differences
 
 ENTITIES_BUT_MODELS = set(ENTITIES) - {"models", "datasets", "columns"}
@@ -12,7 +12,7 @@ COMPANIES = "default.companies"
 
 @pytest.fixture
 def box():
-    with Sandbox(seed=7, companies=40) as own:
+    with small_box(7, companies=40) as own:
         yield own
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import IncompleteRead
-from cargo_source.sandbox import Sandbox
 from tests.proxy import proxied
+from tests.small import small_box
 from tests.target import differences, model_differences
 
 COMPANIES = {"only": ["models", "datasets"], "models": ["default.companies"]}
@@ -13,7 +13,7 @@ COMPANIES = {"only": ["models", "datasets"], "models": ["default.companies"]}
 
 @pytest.fixture
 def box():
-    with Sandbox(seed=47, companies=40) as own:
+    with small_box(47, companies=40) as own:
         yield own
 
 

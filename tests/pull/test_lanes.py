@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from cargo_source.pull.lanes import LANES
-from cargo_source.sandbox import Sandbox
+from tests.small import small_box
 from tests.target import model_differences
 
 MODELS = {"only": ["models", "datasets"], "models": ["default.companies", "default.contacts"]}
@@ -13,7 +13,7 @@ MODELS = {"only": ["models", "datasets"], "models": ["default.companies", "defau
 
 @pytest.fixture(scope="module")
 def box():
-    with Sandbox(seed=21, companies=60) as own:
+    with small_box(21, companies=60) as own:
         yield own
 
 

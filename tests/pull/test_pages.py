@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cargo_source.errors import IncompleteRead
+from cargo_source.pull.evidence import Evidence
 from cargo_source.pull.pages import Page, read_list
 
 
@@ -104,3 +105,50 @@ def test_a_server_that_knows_no_offset_is_told_of():
     """The same page again and again ends in an error and not in an endless read."""
     with pytest.raises(IncompleteRead, match="again and again"):
         read(lambda _offset, limit: Page(rows_of(150)[:limit]))
+
+
+@pytest.mark.parametrize(("lost", "asked"), [(None, [0, 30]), (100, [0, 100, 100, 130])])
+def test_an_empty_page_after_a_full_one_is_not_the_end_at_its_first_word(lost, asked):
+    """Where nothing counts, a short page and an empty one end a list; after a full one, a page may have been lost."""
+    evidence = Evidence()
+    assert evidence.may_be_full(100)
+    calls = []
+
+    def fetch(offset, limit):
+        calls.append(offset)
+        rows = rows_of(130 if lost else 30)[offset : offset + limit]
+        return Page([] if offset == lost and calls.count(offset) == 1 else rows)
+
+    pages = read_list(fetch, 100, key, map, what="things", evidence=evidence)
+    assert len([row for rows in pages for row in rows]) == (130 if lost else 30)
+    assert calls == asked
+
+
+def test_a_parent_that_does_not_say_that_it_has_none_is_asked_twice():
+    """An empty first page is not believed either, unless somebody says that there may be nothing."""
+    calls = []
+
+    def fetch(offset, limit):
+        calls.append(offset)
+        return Page([] if len(calls) == 1 else rows_of(3)[offset : offset + limit])
+
+    found = [row for rows in read_list(fetch, 100, key, map, what="things", maybe_none=False) for row in rows]
+    assert len(found) == 3
+
+
+def test_a_list_that_never_holds_still_is_doubted():
+    """Rows that come and go in every reading load, and nothing says that they are all."""
+    passes = []
+
+    def fetch(offset, limit):
+        if not offset:
+            passes.append(1)
+        count = 10 + len(passes) * 2 + bool(offset)
+        return Page(rows_of(count)[offset : offset + limit], count)
+
+    def kept():
+        proofs.append((yield from read_list(fetch, 10, key, map, what="things")))
+
+    proofs = []
+    assert list(kept())
+    assert (proofs[0].ground, bool(proofs[0].doubt)) == ("", True)

@@ -4,7 +4,7 @@ import pytest
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.pull import query
-from cargo_source.sandbox import Sandbox
+from tests.small import small_box
 from tests.target import Target, differences
 
 TABLES = {"runs", "executions", "spans", "traces"}
@@ -18,7 +18,7 @@ def lanes(report):
 def test_rows_by_sql_are_those_of_the_lists(tmp_path, monkeypatch, cap):
     """With every column there, both lanes fill tables that are equal to the cell, on the first and on later days."""
     monkeypatch.setattr(query, "CAP", cap)
-    with Sandbox(seed=29, companies=40, sql_columns="all") as box:
+    with small_box(29, companies=40, sql_columns="all") as box:
         by_sql, by_lists = Target(tmp_path / "sql"), Target(tmp_path / "lists")
         for target in (by_sql, by_lists):
             target.folder.mkdir()
@@ -41,7 +41,7 @@ def test_rows_by_sql_are_those_of_the_lists(tmp_path, monkeypatch, cap):
 
 def test_sql_is_cheaper_where_it_is_chosen(tmp_path):
     """It costs a handful of requests where the lists cost one for each workflow and each hundred rows."""
-    with Sandbox(seed=29, companies=40, sql_columns="all") as box:
+    with small_box(29, companies=40, sql_columns="all") as box:
         target = Target(tmp_path)
         report = target.sync(box, only=["runs", "spans"])
         assert sum(outcome.requests for outcome in report.outcomes) < 15
@@ -50,7 +50,7 @@ def test_sql_is_cheaper_where_it_is_chosen(tmp_path):
 
 def test_lists_serve_where_a_column_is_missing(tmp_path):
     """With the confirmed columns only, nothing comes by SQL, and it is not asked again before the next day."""
-    with Sandbox(seed=29, companies=20) as box:
+    with small_box(29, companies=20) as box:
         target = Target(tmp_path)
         assert set(lanes(target.sync(box, only=["runs", "spans"])).values()) == {"window"}
         box.journal.clear()
@@ -61,7 +61,7 @@ def test_lists_serve_where_a_column_is_missing(tmp_path):
 @pytest.mark.parametrize("kind", ["forbidden", "5xx", "html_200"])
 def test_lists_serve_where_sql_fails(tmp_path, kind):
     """A token that may not, a server that fails, a page in place of JSON: the rows come by lists."""
-    with Sandbox(seed=29, companies=20, sql_columns="all") as box:
+    with small_box(29, companies=20, sql_columns="all") as box:
         box.faults.add({"path": "orchestration/query", "kind": kind, "count": None})
         target = Target(tmp_path)
         assert set(lanes(target.sync(box, only=["runs", "spans"])).values()) == {"window"}
@@ -70,7 +70,7 @@ def test_lists_serve_where_sql_fails(tmp_path, kind):
 
 def test_late_rows_of_sql_arrive_within_the_lookback(tmp_path):
     """SQL that is half an hour behind loses nothing: the next window reaches back."""
-    with Sandbox(seed=29, companies=20, sql_columns="all", sql_lag=1800) as box:
+    with small_box(29, companies=20, sql_columns="all", sql_lag=1800) as box:
         target = Target(tmp_path)
         for _ in range(4):
             target.sync(box, only=["runs", "spans"])
@@ -83,7 +83,7 @@ def test_late_rows_of_sql_arrive_within_the_lookback(tmp_path):
 
 def test_a_query_that_fails_later_gives_way_to_lists(tmp_path):
     """Its caps may be met any day: the rows come by lists then, and the query is left alone for a day."""
-    with Sandbox(seed=29, companies=20, sql_columns="all") as box:
+    with small_box(29, companies=20, sql_columns="all") as box:
         target = Target(tmp_path)
         target.sync(box, only=["runs", "spans"])
         box.faults.add({"path": "orchestration/query", "kind": "forbidden", "count": None})
@@ -97,7 +97,7 @@ def test_a_query_that_fails_later_gives_way_to_lists(tmp_path):
 def test_more_rows_in_a_second_than_a_query_gives(tmp_path, monkeypatch):
     """Where no window is short enough, lists give the rows."""
     monkeypatch.setattr(query, "CAP", 50)
-    with Sandbox(seed=29, companies=20, sql_columns="all") as box:
+    with small_box(29, companies=20, sql_columns="all") as box:
         moment = box.world.now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         for run in list(box.world.tables["runs"].values())[:80]:
             run["updatedAt"] = moment
@@ -111,7 +111,7 @@ def test_more_rows_in_a_second_than_a_query_gives(tmp_path, monkeypatch):
 @pytest.mark.parametrize("fails", [False, True], ids=["lags", "lags, then fails"])
 def test_sql_that_lags_for_long_is_made_up_for_by_the_next_sweep(tmp_path, fails):
     """Rows that SQL shows hours late are found by lists, which read a day's sweep, also when SQL has failed since."""
-    with Sandbox(seed=29, companies=20, sql_columns="all", sql_lag=5400) as box:
+    with small_box(29, companies=20, sql_columns="all", sql_lag=5400) as box:
         target = Target(tmp_path)
         for turn in range(5):
             if fails and turn == 4:

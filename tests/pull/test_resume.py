@@ -1,5 +1,6 @@
 """A sync that is cut off goes on where it was: what it had read is not asked for again, and the tables are exact."""
 
+import itertools
 import json
 import os
 import signal
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cargo_source.errors import CargoError
-from cargo_source.pull import manifest, record_pages
+from cargo_source.errors import CargoError, OutOfTime
+from cargo_source.pull import connection, manifest, record_pages
+from cargo_source.pull.deadline import Deadline
 from cargo_source.sandbox import Sandbox
 from tests.proxy import proxied
 from tests.target import Target, differences, model_differences
@@ -151,3 +153,34 @@ def test_another_workspace_takes_up_nothing(box, target):
         target.sync(other, **only)
         skip = {"models", "records"} | {t for t in target_tables() if t not in only["only"]}
         assert differences(target, other, skip=skip) == []
+
+
+@pytest.mark.parametrize("publish", [False, True], ids=["in place", "published"])
+def test_syncs_that_run_out_of_time_get_there_together(box, target, monkeypatch, publish):
+    """Each goes on where the one before stopped; the last one loads exactly, and all of them are told of."""
+    ticks = itertools.count()
+    monkeypatch.setattr(connection, "Deadline", lambda minutes: Deadline(minutes, lambda: float(next(ticks))))
+    only = {"only": ["chats", "messages", "agents", "runs", "datasets", "models"], "query_lane": False}
+    only |= {"models": ["default.contacts"], "lane": "pages"}
+    begun = len(box.journal.entries())
+    Target(target.folder).sync(box, **only)
+    whole = len(box.journal.entries()) - begun
+    fresh = Target(target.folder / "fresh")
+    fresh.folder.mkdir()
+    stopped, done = 0, None
+    # A tick is a request: a third of them are made in each sync.
+    while done is None and stopped < 12:
+        try:
+            done = fresh.sync(box, max_minutes=whole / 3 / 60, publish=publish, **only)
+        except OutOfTime:
+            stopped += 1
+            assert fresh.database.exists() is not publish
+    assert done is not None, f"{stopped} syncs of a third of the requests each got nowhere"
+    assert 2 <= stopped <= 5
+    # A run that went on and was stopped again stands under the id of the one that it took up.
+    told = fresh.query("SELECT DISTINCT run_id, status, error FROM cargo._cargo_syncs ORDER BY 1")
+    assert ("failed", "OutOfTime") in {(status, error) for _, status, error in told}
+    assert {status for run, status, _ in told if run == done.run_id} == {"complete"}
+    assert differences(fresh, box, skip=target_tables() - set(only["only"]) | {"records"}) == []
+    model = next(m for m in box.truth("models") if m["slug"] == "contacts" and m["kind"] == "native")
+    assert model_differences(fresh, box, model) == []

@@ -10,7 +10,7 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings
 from cargo_source.pull.shaping import Shaping
 from cargo_source.pull.typed import arrow_table
-from cargo_source.sandbox import Sandbox
+from tests.small import small_box
 from tests.test_cli import run
 
 EMAILS = {"only": ["segments"], "models": ["default.contacts"]}
@@ -23,7 +23,7 @@ def contacts(box):
 
 @pytest.fixture
 def own_box():
-    with Sandbox(seed=7, companies=40) as box:
+    with small_box(7, companies=40) as box:
         yield box
 
 

@@ -13,7 +13,7 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings, Busy, PermissionDenied
 from cargo_source.pull.destination import duckdb_pipeline
 from cargo_source.pull.lock import held
-from cargo_source.sandbox import Sandbox
+from tests.small import small_box
 from tests.target import differences
 
 ONLY = ["runs", "segments"]
@@ -25,7 +25,7 @@ def compared(target, box):
 
 @pytest.fixture
 def own_box():
-    with Sandbox(seed=43, companies=20) as box:
+    with small_box(43, companies=20) as box:
         yield box
 
 
@@ -151,7 +151,7 @@ def test_times_without_a_zone_are_utc(own_box, target):
 
 def test_a_table_that_another_pipeline_made_keeps_its_rows(target):
     """A first sync of one pipeline into a dataset of another adds to its tables: it does not write them anew."""
-    with Sandbox(seed=19, companies=20) as box:
+    with small_box(19, companies=20) as box:
         target.sync(box, only=["runs"])
         before = target.query("SELECT count(*) FROM cargo.runs")
         destination = dlt.destinations.duckdb(str(target.database))

@@ -8,22 +8,18 @@ import pytest
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Snapshot
-from cargo_source.sandbox import Sandbox
+from tests.small import small_box
 from tests.target import Target, differences
 
 WHOLE_LISTS = {e.table for e in ENTITIES.values() if isinstance(e.reading, Snapshot) and not e.on_request}
 """Entities that the API gives as whole lists only."""
 ONE_ROW = {"workspaces", "subscriptions"}
 
-seeds = pytest.mark.parametrize(
-    "seed", [random.SystemRandom().randrange(10**6) for _ in range(2)], ids=lambda s: "unseen"
-)
 
-
-@seeds
-def test_every_table_equals_the_workspace_after_days_of_syncs(target, seed):
-    """On unseen seeds: all rows after the first sync, all inserted and changed ones after each later day."""
-    with Sandbox(seed=seed, companies=60) as box:
+def test_every_table_equals_the_workspace_after_days_of_syncs(target):
+    """On an unseen seed: all rows after the first sync, all inserted and changed ones after each later day."""
+    seed = random.SystemRandom().randrange(10**6)
+    with small_box(seed, companies=60) as box:
         target.sync(box)
         assert differences(target, box) == [], f"seed {seed}"
         for day in (1, 2):
@@ -33,10 +29,10 @@ def test_every_table_equals_the_workspace_after_days_of_syncs(target, seed):
 
 
 @pytest.fixture(scope="module")
-def synced(box, tmp_path_factory):
+def synced(full_box, tmp_path_factory):
     """A database after a first sync, with the report of it."""
     target = Target(tmp_path_factory.mktemp("synced"))
-    return target, target.sync(box)
+    return target, target.sync(full_box)
 
 
 def test_the_sandbox_is_not_sparse(synced):
@@ -49,19 +45,19 @@ def test_the_sandbox_is_not_sparse(synced):
     assert {outcome.status for outcome in report.outcomes} == {"complete"}
 
 
-def test_a_second_sync_with_nothing_new_moves_next_to_nothing(synced, box):
+def test_a_second_sync_with_nothing_new_moves_next_to_nothing(synced, full_box):
     """What is read again lies in the lookback; whole lists are compared and not written."""
     target, first = synced
-    second = target.sync(box)
+    second = target.sync(full_box)
     written = {outcome.table: outcome.rows for outcome in second.outcomes if outcome.rows}
     assert not WHOLE_LISTS & written.keys()
     assert second.rows < first.rows * 0.2
-    assert differences(target, box) == []
+    assert differences(target, full_box) == []
 
 
 def test_only_what_moved_and_the_lookback_is_served_on_later_days(target):
     """Counted at the sandbox: rows served are no more than what changed since the watermark less the lookback."""
-    with Sandbox(seed=11, companies=150) as box:
+    with small_box(11, companies=60) as box:
         target.sync(box)
         watermark = box.world.now
         followed = {row["runUuid"] for row in box.truth("spans") if row["executionStatus"] == "pending"}
@@ -104,7 +100,7 @@ def test_the_machines_clock_does_not_matter(target, monkeypatch):
     """With this machine's clock a year behind and then a year ahead, only the server's time counts."""
     real = time.time
     timed = {e.table for e in ENTITIES.values() if not isinstance(e.reading, Snapshot)} - {"votes"}
-    with Sandbox(seed=23, companies=30) as box:
+    with small_box(23, companies=30) as box:
         models = {"models": ["default.companies", "segment.tracks"]}
         for years in (-1, 1, -1):
             monkeypatch.setattr(time, "time", lambda off=years * 365 * 86_400: real() + off)
@@ -115,7 +111,7 @@ def test_the_machines_clock_does_not_matter(target, monkeypatch):
 
 def test_faults_that_pass_do_not_show_in_the_tables(target):
     """With 5 % of all requests failing in every way that may be retried, each table equals the truth."""
-    with Sandbox(seed=31, companies=60) as box:
+    with small_box(31, companies=60) as box:
         for kind, more in RETRYABLE.items():
             box.faults.add({"path": "*", "kind": kind, "probability": 0.05 / len(RETRYABLE), "count": None, **more})
         report = target.sync(box)
@@ -138,7 +134,7 @@ RETRYABLE = {
 def test_what_stands_in_for_exports_gives_the_same_tables(target, lane):
     """Where the workspace has no SQL, rows come as csv or by pages, with the same schema, and equal the truth."""
     others = set(ENTITIES) - {"models", "datasets"}
-    with Sandbox(seed=41, companies=130) as box:
+    with small_box(41, companies=130) as box:
         models = {"only": ["models", "datasets"], "models": [model["uuid"] for model in box.truth("models")]}
         box.faults.add({"path": "storage/query*", "kind": "forbidden", "count": None})
         if lane == "pages":
@@ -158,7 +154,7 @@ def test_what_stands_in_for_exports_gives_the_same_tables(target, lane):
 
 def test_a_quiet_sync_costs_a_request_an_entity_and_one_a_workflow(target):
     """Where nothing moved, no row is written and nothing is asked for each chat, segment, agent, model or vote."""
-    with Sandbox(seed=13, companies=40) as box:
+    with small_box(13, companies=40) as box:
         target.sync(box)
         box.world.tick(2 * 3_600_000)
         target.sync(box)
@@ -183,7 +179,7 @@ def test_the_log_of_queries_loads_only_when_it_is_asked_for(box, target):
 
 def test_an_old_chat_that_moved_is_found_by_the_next_sweep(target):
     """A chat from long ago that moves between two sweeps comes with the next one, however many syncs lie between."""
-    with Sandbox(seed=17, companies=20) as box:
+    with small_box(17, companies=20) as box:
         tables = {"only": ["chats", "messages", "agent_runs"]}
         target.sync(box, **tables)
         for _ in range(7):
@@ -196,7 +192,7 @@ def test_an_old_chat_that_moved_is_found_by_the_next_sweep(target):
 @pytest.mark.parametrize("order", [("runs", None), (None, "runs", "runs", None)], ids=["later", "apart"])
 def test_agent_runs_count_their_runs_whatever_was_synced_before(target, order):
     """Runs that landed in earlier syncs, without agent runs, count all the same."""
-    with Sandbox(seed=19, companies=20) as box:
+    with small_box(19, companies=20) as box:
         for only in order:
             target.sync(box, only=[only] if only else ["runs", "agent_runs"])
             box.advance(days=1)
@@ -206,7 +202,7 @@ def test_agent_runs_count_their_runs_whatever_was_synced_before(target, order):
 
 def test_a_refresh_starts_from_nothing(target):
     """dlt's refresh drops tables and with them what was remembered of them, so all rows come again."""
-    with Sandbox(seed=7, companies=20) as box:
+    with small_box(7, companies=20) as box:
         target.sync(box, only=["runs", "segments"])
         target.sync(box, only=["runs", "segments"], refresh="drop_resources")
         assert differences(target, box, skip=set(ENTITIES) - {"runs", "segments"}) == []

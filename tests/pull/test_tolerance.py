@@ -119,7 +119,8 @@ def odd_box(request):
             if path == "/storage/records/list":
                 found = {"records": [{"_id": "r1", "anything": 1}]}
             if path.endswith("/fetch"):
-                found = {"records": [{"_kind": "added", "_id": "r1"}], "columns": []}
+                # As many as the bare change counts.
+                found = {"records": [{"_kind": kind, "_id": "r1"} for kind in ("added", "removed")], "columns": []}
             if offset:
                 found = {name: [] if isinstance(value, list) else value for name, value in found.items()}
             content = json.dumps(found).encode()

@@ -1,0 +1,142 @@
+"""The table of syncs, ``_cargo_syncs``: one row for each table of each sync, loaded last and by itself.
+
+Rows wait in a small private file beside the state until they have been loaded, so that a sync that failed, or a
+destination that refused them, costs none: they go with the next sync.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dlt.extract import DltResource
+from dlt.extract.items import DataItemWithMeta
+from dlt.pipeline.pipeline import Pipeline
+
+from cargo_source import __version__
+from cargo_source.catalog.columns import columns
+from cargo_source.pull.dlt_tables import MERGE, dlt_columns
+from cargo_source.pull.outcome import Outcome
+from cargo_source.pull.spool import Spool
+from cargo_source.pull.times import parse_time
+from cargo_source.pull.typed import ARROW, OURS
+
+log = logging.getLogger("cargo_source")
+
+TABLE = "_cargo_syncs"
+KEY = ("run_id", "table")
+COLUMNS = columns("""
+    runId        text!      the sync: the load that it made, if it made one
+    table        text!      the table
+    entity       text       the entity; records for the rows of a model
+    rows         integer    rows written
+    lane         text       how they were read
+    evidence     text       what told that they are complete
+    expected     integer    rows that were counted
+    got          integer    rows that came of those
+    requests     integer    requests made for it
+    retries      integer    requests that were repeated ones
+    rateLimited  integer    answers that said 429
+    bytes        integer    bytes received for it
+    watermark    timestamp  how far it has been read, in the server's time
+    seconds      number     time that reading it took
+    status       text{complete|unproven|refreshing|skipped|failed}  how it went
+    note         text       what is to be said of it
+    error        text       the kind of error that stopped it, or the sync
+    pipeline     text       the pipeline that loaded it
+    dataset      text       the dataset that it was loaded into
+    workspace    text       the workspace
+    startedAt    timestamp  when the sync began, by the clock of its machine
+    finishedAt   timestamp  when it ended, by the same clock
+    version      text       the version of cargo_source
+""")
+MOST_KEPT = 20_000
+"""Rows that wait at most, where the destination takes none; the oldest go first."""
+
+Row = dict[str, Any]
+
+
+def rows_of(outcomes: Sequence[Outcome], failure: BaseException | None, **of_run: Any) -> list[Row]:
+    """Give a row for each outcome; ``of_run`` holds what they share."""
+    error = type(failure).__name__ if failure else None
+    return [
+        {**outcome.as_json(), "error": outcome.error or error, **of_run, "version": __version__} for outcome in outcomes
+    ]
+
+
+def keep(pipeline: Pipeline, rows: Sequence[Row]) -> None:
+    """Have rows wait for the next load."""
+    if not rows:
+        return
+    file = _waiting(pipeline)
+    all_rows = [*_read(file), *rows][-MOST_KEPT:]
+    fresh = file.with_suffix(".new")
+    try:
+        fresh.touch(mode=0o600)
+        fresh.write_text("".join(json.dumps(row, default=datetime.isoformat) + "\n" for row in all_rows))
+        fresh.replace(file)
+    except OSError as error:
+        log.warning("%s: rows of this sync are not kept: %s", TABLE, error.strerror)
+
+
+def load(pipeline: Pipeline) -> list[Row]:
+    """Load the rows that wait, and give them. A destination that does not take them is no failure: they wait on."""
+    file = _waiting(pipeline)
+    rows = _read(file)
+    if not rows:
+        return []
+    refresh, pipeline.refresh = pipeline.refresh, None
+    # A home of its own: what a sync that failed has read waits in that of syncs.
+    spool = Spool(Path(pipeline.working_dir) / "syncs")
+    try:
+        if pipeline.has_pending_data:
+            pipeline.abort_packages()
+        path = spool.new_file()
+        pq.write_table(_typed(rows), path)
+        path.chmod(0o600)
+        pipeline.run(_source(path, len(rows)))
+        file.unlink()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the sync itself is over, and went as it went
+        log.warning("%s: not written (%s): its rows go with the next sync", TABLE, type(error).__name__)
+        return []
+    else:
+        return rows
+    finally:
+        pipeline.refresh = refresh
+        spool.close()
+
+
+def _waiting(pipeline: Pipeline) -> Path:
+    return Path(pipeline.pipelines_dir) / f"{pipeline.pipeline_name}.syncs.jsonl"
+
+
+def _read(file: Path) -> list[Row]:
+    if not file.exists():
+        return []
+    # A later row of the same key is the better one.
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    return list({tuple(row.get(name) for name in KEY): row for row in rows}.values())
+
+
+def _typed(rows: Sequence[Row]) -> pa.Table:
+    schema = pa.schema([pa.field(c.name, ARROW[c.type], nullable=not c.required) for c in COLUMNS])
+    times = [column.name for column in COLUMNS if column.type == "timestamp"]
+    cells = [{**row, **{name: parse_time(row[name]) for name in times if row.get(name)}} for row in rows]
+    return pa.Table.from_pylist(cells, schema=schema)
+
+
+@dlt.source(name="cargo", section="cargo", max_table_nesting=0)
+def _source(path: Path, rows: int) -> Iterator[DltResource]:
+    ours = {column.name for column in OURS}
+    hints = {name: hint for name, hint in dlt_columns(COLUMNS, KEY).items() if name not in ours}
+    resource = dlt.resource(_file, name=TABLE, columns=hints, primary_key=list(KEY), write_disposition=MERGE)
+    yield resource(path, rows)
+
+
+def _file(path: Path, rows: int) -> Iterator[DataItemWithMeta]:
+    yield dlt.mark.with_file_import(str(path), "parquet", rows)
