@@ -22,9 +22,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## Run the main job on the embedded sandbox: two syncs with a day between them
 	@$(BIN)/cargo-source demo
 
-test: lint types layers unit  ## Pass all checks that need only Python: lint, types, layers, tests
+test: lint types layers unit  ## Pass all checks that need only Python and take less than ten minutes: lint, types, layers, tests
 
-test-all: needs lint types layers $(STAMP) $(CLIENT)  ## Pass all checks, with coverage and the vendor's own client (node, npm)
+test-all: needs lint types layers $(STAMP) $(CLIENT)  ## Pass all checks, with coverage, tests that take long and the vendor's own client (node, npm)
 	$(PYTEST) --cov --cov-report= -m ""
 
 lint: $(STAMP)  ## Check style

@@ -15,6 +15,8 @@ for name in (
 import hypothesis
 import pytest
 
+import tests.quick_dlt  # noqa: F401 - it works on dlt's modules
+
 # Two busy cores make single examples slow; that says nothing about what is tested.
 hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("ours")
@@ -44,3 +46,14 @@ def target(tmp_path):
     from tests.target import Target
 
     return Target(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _first_syncs(tmp_path_factory, worker_id):
+    """Have the processes of a test run share what they sync first."""
+    from tests.properties.loads import FIRST_SYNCS
+
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "first-syncs"
+    shared.mkdir(exist_ok=True)
+    os.environ[FIRST_SYNCS] = str(shared)

@@ -7,7 +7,10 @@ from typing import Any
 from unittest.mock import patch
 
 from cargo_source.sandbox import Sandbox
-from cargo_source.sandbox.workspace import agents, changes, history, segments
+from cargo_source.sandbox.workspace import agents, changes, history, plays, segments, tools
+
+PLAYS, TOOLS = 14, 5
+"""How many of each a tiny workspace has: runs are asked for by workflow. Batches of the plays still take two pages."""
 
 
 @contextmanager
@@ -35,3 +38,19 @@ def small_box(seed: int, *, companies: int = 20, **options: Any) -> Sandbox:
     """Make a sandbox of a small workspace with a short past; it is not started. ``options`` are those of Sandbox."""
     with short_past():
         return Sandbox(seed=seed, companies=companies, **options)
+
+
+def tiny_box(seed: int) -> Sandbox:
+    """Make a small workspace with few plays, tools and segments, so that a sync asks for little."""
+    every = segments.AUDIENCES
+    # Segments of the plays come first, in their order; of the others there are some, and the last, which is deleted.
+    audiences = (*every[:PLAYS], *every[len(plays.PLAYS) :][:2], every[-1])
+    with ExitStack() as stack:
+        for module, name, value in (
+            (plays, "PLAYS", plays.PLAYS[:PLAYS]),
+            (tools, "TOOLS", tools.TOOLS[:TOOLS]),
+            (segments, "AUDIENCES", audiences),
+            (changes, "AUDIENCES", audiences),
+        ):
+            stack.enter_context(patch.object(module, name, value))
+        return small_box(seed)

@@ -54,6 +54,7 @@ def compact(value):
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+@pytest.mark.long
 def test_a_small_race_fills_table_and_chart(tmp_path):
     """Each contender of a race lands what is served, and the table says so, with a verdict for each floor."""
     ran("bench.py", "--only", "limits", "--scale", 0.0006, "--rounds", 1, "--cache", tmp_path / "c", "--out", tmp_path)
@@ -68,6 +69,7 @@ def test_a_small_race_fills_table_and_chart(tmp_path):
     assert chart.count("<rect") == 1 + len(landed)
 
 
+@pytest.mark.long
 def test_a_merge_and_nested_runs_are_measured(tmp_path):
     """What is merged equals the newer rows, a quiet sync moves nothing, and runs and executions land as served."""
     ran(

@@ -16,18 +16,22 @@ import httpx
 import pytest
 
 from cargo_source.catalog import ENTITIES
+from tests.forked import run_command
 from tests.small import small_box
 
 USUAL = {entity.table for entity in ENTITIES.values() if not entity.on_request}
 
 
-def run(*arguments, cwd, token=None, url=None, **more):
+def run(*arguments, cwd, token=None, url=None, fresh=False, **more):
+    """Run the command line, where asked for in an interpreter that is started for it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CARGO_")}
     environment |= {"HOME": str(cwd), "CARGO_WAIT_BUDGET": "2", **more}
     if token:
         environment["CARGO_API_TOKEN"] = token
     if url:
         environment["CARGO_API_URL"] = url
+    if not fresh:
+        return run_command(arguments, cwd, environment)
     command = [sys.executable, "-m", "cargo_source", *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
 
@@ -72,7 +76,7 @@ def test_only_and_models_narrow_a_sync(box, tmp_path):
 
 def test_a_person_reads_a_table(box, tmp_path):
     """Without --json a sync ends with a table and a line that says what happened."""
-    done = run("sync", "--only", "agents", cwd=tmp_path, token=box.token, url=box.url)
+    done = run("sync", "--only", "agents", cwd=tmp_path, token=box.token, url=box.url, fresh=True)
     assert done.returncode == 0
     assert "agents" in done.stdout
     assert "rows into" in done.stdout
@@ -398,7 +402,7 @@ def test_a_database_that_is_open_elsewhere_is_told(box, tmp_path):
 def test_rows_show_where_the_terminal_knows_ascii_only(box, tmp_path):
     """Names with accents are no reason to stop."""
     ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    done = run("preview", "default.contacts", cwd=tmp_path, token=box.token, url=box.url, **ascii_only)
+    done = run("preview", "default.contacts", cwd=tmp_path, token=box.token, url=box.url, fresh=True, **ascii_only)
     assert done.returncode == 0, done.stderr
     assert "?" in done.stdout
 

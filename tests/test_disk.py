@@ -59,6 +59,7 @@ def told(found: dict, *words: str) -> None:
         assert word in message
 
 
+@pytest.mark.long
 def test_a_full_disk_costs_nothing_but_the_sync(box, tmp_path):
     """A disk that fills up while loading: one message, tables as they were, and the next sync repairs everything."""
     story = """

@@ -11,6 +11,7 @@ import pytest
 
 from cargo_source import settings as settings_module
 from cargo_source.catalog import ENTITIES
+from tests.forked import run_command
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -149,8 +150,7 @@ def test_shell_blocks_run(box, tmp_path):
         "HOME": str(tmp_path),
     }
     for arguments in ours:
-        command = [sys.executable, "-m", "cargo_source", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        done = run_command(arguments, tmp_path, environment)
         assert done.returncode == 0, done.stderr
 
 

@@ -18,7 +18,7 @@ def lanes(report):
 def test_rows_by_sql_are_those_of_the_lists(tmp_path, monkeypatch, cap):
     """With every column there, both lanes fill tables that are equal to the cell, on the first and on later days."""
     monkeypatch.setattr(query, "CAP", cap)
-    with small_box(29, companies=40, sql_columns="all") as box:
+    with small_box(29, companies=20, sql_columns="all") as box:
         by_sql, by_lists = Target(tmp_path / "sql"), Target(tmp_path / "lists")
         for target in (by_sql, by_lists):
             target.folder.mkdir()

@@ -19,7 +19,7 @@ ONE_ROW = {"workspaces", "subscriptions"}
 def test_every_table_equals_the_workspace_after_days_of_syncs(target):
     """On an unseen seed: all rows after the first sync, all inserted and changed ones after each later day."""
     seed = random.SystemRandom().randrange(10**6)
-    with small_box(seed, companies=60) as box:
+    with small_box(seed, companies=30) as box:
         target.sync(box)
         assert differences(target, box) == [], f"seed {seed}"
         for day in (1, 2):
@@ -57,7 +57,7 @@ def test_a_second_sync_with_nothing_new_moves_next_to_nothing(synced, full_box):
 
 def test_only_what_moved_and_the_lookback_is_served_on_later_days(target):
     """Counted at the sandbox: rows served are no more than what changed since the watermark less the lookback."""
-    with small_box(11, companies=60) as box:
+    with small_box(11, companies=20) as box:
         target.sync(box)
         watermark = box.world.now
         followed = {row["runUuid"] for row in box.truth("spans") if row["executionStatus"] == "pending"}
@@ -97,12 +97,12 @@ def test_only_what_moved_and_the_lookback_is_served_on_later_days(target):
 
 
 def test_the_machines_clock_does_not_matter(target, monkeypatch):
-    """With this machine's clock a year behind and then a year ahead, only the server's time counts."""
+    """With this machine's clock a year ahead and then a year behind, only the server's time counts."""
     real = time.time
     timed = {e.table for e in ENTITIES.values() if not isinstance(e.reading, Snapshot)} - {"votes"}
     with small_box(23, companies=30) as box:
         models = {"models": ["default.companies", "segment.tracks"]}
-        for years in (-1, 1, -1):
+        for years in (1, -1):
             monkeypatch.setattr(time, "time", lambda off=years * 365 * 86_400: real() + off)
             target.sync(box, only=[*timed, "models"], **models)
             assert differences(target, box, skip=set(ENTITIES) - timed) == []
@@ -111,7 +111,7 @@ def test_the_machines_clock_does_not_matter(target, monkeypatch):
 
 def test_faults_that_pass_do_not_show_in_the_tables(target):
     """With 5 % of all requests failing in every way that may be retried, each table equals the truth."""
-    with small_box(31, companies=60) as box:
+    with small_box(31, companies=20) as box:
         for kind, more in RETRYABLE.items():
             box.faults.add({"path": "*", "kind": kind, "probability": 0.05 / len(RETRYABLE), "count": None, **more})
         report = target.sync(box)
@@ -154,7 +154,7 @@ def test_what_stands_in_for_exports_gives_the_same_tables(target, lane):
 
 def test_a_quiet_sync_costs_a_request_an_entity_and_one_a_workflow(target):
     """Where nothing moved, no row is written and nothing is asked for each chat, segment, agent, model or vote."""
-    with small_box(13, companies=40) as box:
+    with small_box(13, companies=20) as box:
         target.sync(box)
         box.world.tick(2 * 3_600_000)
         target.sync(box)
