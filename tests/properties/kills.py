@@ -1,7 +1,6 @@
 """Syncs in a process of their own that is killed (SIGKILL) at a chosen point: no handler, no finally, no flush."""
 
 import importlib
-import multiprocessing
 import os
 import signal
 import threading
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.forked import CONTEXT
 from tests.target import Target
 
 
@@ -29,8 +29,8 @@ class Point:
 DUCK = "dlt.destinations.impl.duckdb.duck"
 CLIENT = "dlt.destinations.job_client_impl"
 POINTS = {
-    "request sent": Point("cargo_source.api.client", "CargoClient._send", "before", 25),
-    "answer received": Point("cargo_source.api.client", "CargoClient._send", "after", 25),
+    "request sent": Point("cargo_source.api.client", "CargoClient._send", "before", 15),
+    "answer received": Point("cargo_source.api.client", "CargoClient._send", "after", 15),
     "spool file begun": Point("cargo_source.pull.spool", "Spool.new_file", "after", 3),
     "extracted": Point("dlt.pipeline.pipeline", "Pipeline.normalize", "before", 1),
     "normalized": Point("dlt.pipeline.pipeline", "Pipeline.load", "before", 1),
@@ -42,6 +42,8 @@ POINTS = {
     "load not noted": Point(CLIENT, "SqlJobClientBase.complete_load", "before", 1),
     "load noted": Point(CLIENT, "SqlJobClientBase.complete_load", "after", 1),
     "package not done": Point("dlt.common.storages.load_storage", "LoadStorage.complete_load_package", "before", 1),
+    "told not": Point("cargo_source.pull.syncs", "load", "before", 1),
+    "told": Point("cargo_source.pull.syncs", "load", "after", 1),
     "state not written": Point("dlt.pipeline.pipeline", "Pipeline._save_state", "before", 2),
     "state written": Point("dlt.pipeline.pipeline", "Pipeline._save_state", "after", 2),
 }
@@ -66,11 +68,9 @@ def killed_sync(target: Target, box: Any, load: Any, kill: Kill | None) -> Count
 
     Raises AssertionError where the sync fails by itself.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "cargo_source.pull.sync", DUCK, "pyarrow.parquet"])
     told = target.folder / "child"
     told.mkdir(exist_ok=True)
-    child = context.Process(target=_sync, args=(target.folder, box.url, box.token, load, kill, told))
+    child = CONTEXT.Process(target=_sync, args=(target.folder, box.url, box.token, load, kill, told))
     child.start()
     child.join(120)
     if child.is_alive():
@@ -117,7 +117,8 @@ def _hook(passed: int, kill: Kill | None) -> None:
 
     for name, point in POINTS.items():
         owner, _, function = point.name.rpartition(".")
-        holder = getattr(importlib.import_module(point.module), owner)
+        module = importlib.import_module(point.module)
+        holder = getattr(module, owner) if owner else module
         setattr(holder, function, _around(getattr(holder, function), point.when, lambda name=name: come_by(name)))
 
 

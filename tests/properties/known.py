@@ -36,7 +36,7 @@ _ALIKE = "rows and count lie alike, and nothing else tells; asking twice would d
 
 KNOWN = [
     Gap("empty list", "segmentation/segments/list", True, "rows", "first sync", _UNTOLD),
-    Gap("empty list", "orchestration/workflows/list", True, "work", "first sync", _UNTOLD),
+    Gap("empty list", "orchestration/workflows/list", True, "runs", "first sync", _UNTOLD),
     Gap(
         "empty list",
         "storage/(models|datasets)/list",
@@ -45,15 +45,15 @@ KNOWN = [
         "first sync",
         "it ends as a slip in a model's name",
     ),
-    Gap("empty page with its count", "ai/chats/list", True, "work", "first sync", _UNTOLD),
-    Gap("empty page with its count", "orchestration/batches/list", True, "work", "first sync", _UNTOLD),
-    Gap("dropped later page", "orchestration/batches/list", True, "work", "first sync", _UNTOLD),
-    Gap("empty page, count 0", "orchestration/(runs|spans|traces)/list", None, "work", "first sync", _ALIKE),
+    Gap("empty page with its count", "ai/chats/list", True, "chats", "first sync", _UNTOLD),
+    Gap("empty page with its count", "orchestration/batches/list", True, "runs", "first sync", _UNTOLD),
+    Gap("dropped later page", "orchestration/batches/list", True, "runs", "first sync", _UNTOLD),
+    Gap("empty page, count 0", "orchestration/(runs|spans|traces)/list", None, "runs", "first sync", _ALIKE),
     Gap(
         "page without its first row",
         "orchestration/batches/list",
         True,
-        "work",
+        "runs",
         "first sync",
         "an uncounted list that never holds still is taken as it is after five passes",
     ),

@@ -1,9 +1,11 @@
 """What a property loads and how it is held against the workspace: at most eight tables each."""
 
 import functools
+import os
 import shutil
 import tempfile
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from tenacity import wait_exponential
 from cargo_source.catalog import ENTITIES
 from cargo_source.pull.sync import SyncReport
 from cargo_source.sandbox.moments import DAY, HOUR, iso
-from tests.small import small_box
+from tests.small import tiny_box
 from tests.target import Target, entity_differences, model_differences
+
+FIRST_SYNCS = "TESTS_FIRST_SYNCS"
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,11 @@ class Load:
 LOADS = {
     "rows": Load(
         ("models", "segments", "changes", "change_rows"),
-        ("default.companies", "default.targets", "default.runs", "snowflake.usage_daily"),
+        ("default.companies", "default.targets", "snowflake.usage_daily"),
     ),
-    "work": Load(("runs", "executions", "spans", "traces", "batches", "chats", "messages", "agent_runs")),
-    "both": Load(("models", "segments", "changes", "runs", "chats", "messages", "agent_runs"), ("default.companies",)),
+    "runs": Load(("runs", "executions", "spans", "batches")),
+    "chats": Load(("traces", "chats", "messages", "agent_runs")),
+    "both": Load(("models", "changes", "runs", "chats", "agent_runs"), ("default.companies",)),
 }
 
 
@@ -64,19 +69,26 @@ def asleep(box: Any, swept: int) -> set[str]:
 
 
 @functools.cache
-def _first_sync(seed: int, name: str) -> tuple[Path, tempfile.TemporaryDirectory]:
-    """Sync a workspace as it begins, once; its folder is copied for everybody who goes on from there."""
-    kept = tempfile.TemporaryDirectory(prefix="cargo-first-sync-")
-    target = Target(Path(kept.name))
-    with small_box(seed) as box:
-        LOADS[name].sync(target, box)
-        assert LOADS[name].differences(target, box) == []
-    return target.folder, kept
+def _first_syncs() -> tuple[Path, tempfile.TemporaryDirectory | None]:
+    """Give the folder of first syncs: that which processes share (the variable names it), or one of this process."""
+    if shared := os.environ.get(FIRST_SYNCS):
+        return Path(shared), None
+    own = tempfile.TemporaryDirectory(prefix="cargo-first-syncs-")
+    return Path(own.name), own
 
 
 def target_after_first_sync(seed: int, name: str, folder: Path) -> Target:
-    """Give a target in `folder` that holds the workspace of a seed as it is when it begins."""
-    shutil.copytree(_first_sync(seed, name)[0], folder, dirs_exist_ok=True)
+    """Give a target in `folder` that holds the workspace of a seed as it is when it begins, synced once for all."""
+    kept = _first_syncs()[0] / f"{name}-{seed}"
+    if not kept.exists():
+        target = Target(Path(tempfile.mkdtemp(dir=kept.parent)))
+        with tiny_box(seed) as box:
+            LOADS[name].sync(target, box)
+            assert LOADS[name].differences(target, box) == []
+        # Another process may have been quicker; its folder is as good.
+        with suppress(OSError):
+            target.folder.rename(kept)
+    shutil.copytree(kept, folder, dirs_exist_ok=True)
     return Target(folder)
 
 

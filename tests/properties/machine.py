@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from cargo_source.catalog.entity import SWEEP_HOURS
-from cargo_source.errors import CargoError, IncompleteRead
+from cargo_source.errors import BadSettings, CargoError, IncompleteRead
+from cargo_source.sandbox.moments import HOUR, iso
 from tests.properties.kills import POINTS, Kill, killed_sync
 from tests.properties.loads import LOADS, Load, asleep, digests, quick_retries, target_after_first_sync
-from tests.small import small_box
+from tests.small import tiny_box
 from tests.target import Target
 
 SECOND, MINUTE = 1000, 60_000
@@ -64,7 +65,7 @@ class WorkspaceMachine(RuleBasedStateMachine):
         self.load, self.columns, self.stack = LOADS[name], 0, ExitStack()
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="cargo-machine-")))
         self.target = Target(folder) if fresh else target_after_first_sync(seed, name, folder)
-        self.box = self.stack.enter_context(small_box(seed))
+        self.box = self.stack.enter_context(tiny_box(seed))
         self.stack.enter_context(quick_retries())
         self.watermark = self.swept = None if fresh else self.box.world.moment
         self.pages = self.sweeping = False
@@ -240,6 +241,19 @@ class WorkspaceMachine(RuleBasedStateMachine):
         self.box.world.tick(SECOND)
         # The next one goes on with what it had read, at its moment.
         self.synced(begun=moment)
+
+    @rule(back=st.integers(1, 72), hours=st.integers(1, 48))
+    def load_a_window(self, back: int, hours: int) -> None:
+        """Load a window of the past, which moves no cursor: the next sync finds all that it would have found."""
+        start, self.behind = self.box.world.moment - back * HOUR, None
+        end, refused = min(start + hours * HOUR, self.second()), None
+        try:
+            self.load.sync(self.target, self.box, window=(iso(start), iso(end)))
+        except BadSettings as error:
+            refused = error
+        # A table whose columns have changed is loaded whole first.
+        assert refused is None or self.columns, refused
+        self.behind = True
 
     @rule()
     def sync_everything_anew(self) -> None:

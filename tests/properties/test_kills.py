@@ -6,7 +6,7 @@ import pytest
 
 from tests.properties.kills import POINTS, Kill, killed_sync
 from tests.properties.loads import LOADS, asleep, target_after_first_sync
-from tests.small import small_box
+from tests.small import tiny_box
 from tests.target import Target
 
 KILLS = 4
@@ -24,7 +24,7 @@ def kill_and_go_on(seed: int, point: str, share: float, folder) -> None:
     chance = random.Random(f"{seed} {point} {share}")
     name, fresh = chance.choice(sorted(LOADS)), chance.random() < 0.4
     load = LOADS[name]
-    with small_box(seed % 3) as box:
+    with tiny_box(seed % 3) as box:
         folder.mkdir(exist_ok=True)
         target = Target(folder) if fresh else target_after_first_sync(seed % 3, name, folder)
         if not fresh:

@@ -6,6 +6,7 @@ seed that failed is played again. The log lies outside of what git keeps.
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tests.properties.loads import FIRST_SYNCS
 from tests.soak.playing import KINDS, Played, play_one
 
 LOG = Path(__file__).parents[2] / ".soak" / "log.jsonl"
@@ -67,8 +70,10 @@ def main() -> int:
     kinds = given.kinds or list(KINDS)
     left = list(to_play(read_log(given.log), kinds) if given.seed is None else ((kind, given.seed) for kind in kinds))
     print(f"{len(left)} seeds to play; the log is {given.log}", flush=True)
+    first_syncs = TemporaryDirectory(prefix="cargo-soak-")
+    os.environ[FIRST_SYNCS] = first_syncs.name
     pool = ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), max_tasks_per_child=8)
-    with pool, given.log.open("a") as log:
+    with first_syncs, pool, given.log.open("a") as log:
         for future in as_completed([pool.submit(play_one, *each) for each in left]):
             played = future.result()
             log.write(json.dumps(asdict(played)) + "\n")

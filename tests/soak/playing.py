@@ -12,13 +12,15 @@ from tests.properties.test_faults import CLEAN_EACH, FAULTS_EACH, WHERE, draw_an
 from tests.properties.test_kills import KILLS, kill_each
 from tests.properties.test_sequences import SEQUENCES, play
 
+STEPS = 12
+"""A soak's sequences are twice as long as those of a test run."""
 TOLD = 20_000
 """Characters of a failure that the log keeps."""
 
 
 def sequences(seed: int, _folder: Path) -> list[str]:
     """Play sequences; a failure comes as short as it can be made."""
-    play(seed)
+    play(seed, SEQUENCES, STEPS)
     return []
 
 
