@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## Run the main job on the embedded sandbox: two syncs with a day between them
 	@$(BIN)/cargo-source demo
 
-test: lint types layers unit  ## Pass all checks that need only Python and take less than ten minutes: lint, types, layers, tests
+test: lint types layers unit  ## Pass the checks that need only Python: lint, types, layers, tests but for those marked long
 
 test-all: needs lint types layers $(STAMP) $(CLIENT)  ## Pass all checks, with coverage, tests that take long and the vendor's own client (node, npm)
 	$(PYTEST) --cov --cov-report= -m ""

@@ -1,6 +1,6 @@
 """Processes of their own that begin with what is heavy imported: they are forked from one that has done so.
 
-An interpreter that starts anew takes a second of CPU for dlt alone, and the tests start a hundred.
+An interpreter that starts anew takes a second of CPU to import dlt alone.
 """
 
 import multiprocessing
