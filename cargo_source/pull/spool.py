@@ -141,6 +141,10 @@ class Spool:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+FILE_ROWS = 122_880
+"""Rows in a file at least, unless it is the last: a row group of DuckDB. Fewer wait in its memory for more."""
+
+
 class Sheet:
     """The rows of one table on their way, safe to fill from several threads."""
 
@@ -155,6 +159,10 @@ class Sheet:
         self._changed = threading.Condition()
         self._waiting: list[Any] = []
         self._writing = 0
+        self._appending = threading.Lock()
+        self._open: tuple[Path, pq.ParquetWriter] | None = None
+        self._open_rows = 0
+        self._broken: BaseException | None = None
         self.chunks: list[Chunk] = []
 
     def add(self, rows: Sequence[Any]) -> None:
@@ -180,10 +188,35 @@ class Sheet:
                 self._changed.notify_all()
 
     def add_table(self, table: pa.Table) -> None:
-        """Take rows that are typed already."""
-        path = self._spool.new_file()
-        pq.write_table(table, path)
-        self.add_chunk(Chunk(path, table.num_rows))
+        """Take rows that are typed already, into a file that grows until DuckDB stores its rows as they come."""
+        with self._appending, self._unbroken():
+            if self._open is None:
+                path = self._spool.new_file()
+                self._open, self._open_rows = (path, pq.ParquetWriter(path, table.schema)), 0
+                path.chmod(0o600)
+            self._open[1].write_table(table)
+            self._open_rows += table.num_rows
+            if self._open_rows >= FILE_ROWS:
+                self._close()
+
+    def _close(self) -> None:
+        """Finish the file that is being written, if there is one."""
+        if self._open is not None:
+            path, writer = self._open
+            writer.close()
+            self._open = None
+            self.add_chunk(Chunk(path, self._open_rows))
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Give no rows after a file that could not be written: Arrow closes such a file as if it were whole."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            yield
+        except BaseException as error:
+            self._broken = error
+            raise
 
     def add_chunk(self, chunk: Chunk) -> None:
         """Take a finished file of the sheet's schema."""
@@ -198,10 +231,15 @@ class Sheet:
         self._write(rest)
         with self._changed:
             self._changed.wait_for(lambda: not self._writing)
+        with self._appending, self._unbroken():
+            self._close()
+        with self._changed:
             return [*self.chunks]
 
     def clear(self) -> None:
         """Forget all rows."""
+        with self._appending:
+            self._open, self._broken = None, None
         with self._changed:
             self._waiting.clear()
             self.chunks.clear()

@@ -86,7 +86,8 @@ def test_what_was_read_before_a_kill_is_not_read_again(box, target):
     made = len(box.journal.entries()) - before
     fresh.sync(box, **only)
     again = len(box.journal.entries()) - before - made
-    assert made >= 500
+    # Of the requests that were begun when the kill came, some never got to the sandbox.
+    assert made >= 450
     # It finishes the sync that was cut off, and looks for what is new since; what was in flight is lost.
     assert again <= whole - made + news + 80
     skip = {"models", "records"} | {t for t in target_tables() if t not in only["only"]}
