@@ -11,6 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from cargo_source.catalog.columns import Column, Type
+from cargo_source.pull import sql
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.spool import Chunk, Spool
@@ -28,12 +29,12 @@ def conform(raw: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseud
         # A statement may be quoted in an error: the salt is in none.
         db.execute("CREATE TEMP TABLE pseudonym AS SELECT ?::VARCHAR AS salt", [pseudonym.reveal_salt()])
         found = _physical(db, raw, shape)
-        cells = [f"{_cell(column, found.get(column.field))} AS {_name(column.name)}" for column in shape.columns]
-        cells += [f"{_extra(shape, found)} AS {EXTRA}", f"{_text(run_id)} AS {RUN_ID}"]
+        cells = [f"{_cell(column, found.get(column.field))} AS {sql.name(column.name)}" for column in shape.columns]
+        cells += [f"{_extra(shape, found)} AS {EXTRA}", f"{sql.text(run_id)} AS {RUN_ID}"]
         cells.append(f"NULL::TIMESTAMPTZ AS {DELETED_AT}")
-        source, out = _text(str(raw)), _text(str(target))
+        source, out = sql.text(str(raw)), sql.text(str(target))
         db.execute(f"COPY (SELECT {', '.join(cells)} FROM read_parquet({source})) TO {out} (FORMAT parquet)")  # noqa: S608 - our own files
-        key = next(_name(column.name) for column in shape.columns if column.field == "_id")
+        key = next(sql.name(column.name) for column in shape.columns if column.field == "_id")
         rows = db.execute(f"SELECT count(*), count({key}) FROM read_parquet({out})").fetchone()  # noqa: S608 - as above
     if rows is None or rows[0] != rows[1]:
         raise UnusableExport("without the keys of some rows")
@@ -104,7 +105,7 @@ def _cell(column: Column, physical: Physical | None) -> str:
 
 
 def _as_text(physical: Physical) -> str:
-    name = _name(physical.name)
+    name = sql.name(physical.name)
     if physical.type == "DATE":
         return f"strftime({name}, '%Y-%m-%d')"
     if physical.is_time:
@@ -115,7 +116,7 @@ def _as_text(physical: Physical) -> str:
 
 
 def _as_json(physical: Physical) -> str:
-    name = _name(physical.name)
+    name = sql.name(physical.name)
     if physical.type == "VARCHAR":
         # Warehouses export nested values as JSON text; a plain string in such a column becomes JSON here.
         return f"CASE WHEN {_is_json(name)} THEN {name} ELSE to_json({name})::VARCHAR END"
@@ -134,7 +135,7 @@ def _is_json(text: str) -> str:
 
 
 def _as_time(physical: Physical) -> str:
-    name = _name(physical.name)
+    name = sql.name(physical.name)
     if physical.type == "TIMESTAMP WITH TIME ZONE":
         return name
     if physical.is_time:
@@ -145,7 +146,7 @@ def _as_time(physical: Physical) -> str:
 
 
 def _as_integer(physical: Physical) -> str:
-    name = _name(physical.name)
+    name = sql.name(physical.name)
     return (
         f"CASE WHEN {name} = floor({name}) THEN TRY_CAST({name} AS BIGINT) END"
         if physical.is_number
@@ -154,19 +155,19 @@ def _as_integer(physical: Physical) -> str:
 
 
 def _as_decimal(physical: Physical) -> str:
-    name, kind = _name(physical.name), SQL["decimal"]
+    name, kind = sql.name(physical.name), SQL["decimal"]
     if physical.type == "VARCHAR":
         return f"CASE WHEN regexp_full_match({name}, '[-+]?[0-9]+([.][0-9]+)?') THEN TRY_CAST({name} AS {kind}) END"
     return f"TRY_CAST({name} AS {kind})" if physical.is_number else f"NULL::{kind}"
 
 
 def _as_number(physical: Physical) -> str:
-    return f"TRY_CAST({_name(physical.name)} AS DOUBLE)" if physical.is_number else "NULL::DOUBLE"
+    return f"TRY_CAST({sql.name(physical.name)} AS DOUBLE)" if physical.is_number else "NULL::DOUBLE"
 
 
 def _as_boolean(physical: Physical) -> str:
     # DuckDB would make TRUE of 7 and of 'yes'.
-    return _name(physical.name) if physical.type == "BOOLEAN" else "NULL::BOOLEAN"
+    return sql.name(physical.name) if physical.type == "BOOLEAN" else "NULL::BOOLEAN"
 
 
 CASTS = {
@@ -188,7 +189,7 @@ def _extra(shape: Shape, found: dict[str, Physical]) -> str:
         physical = found.get(column.field)
         if physical is None or column.pii or column.type == "json" or physical.type == SQL[column.type]:
             continue
-        cast, name = CASTS[column.type](physical), _name(physical.name)
+        cast, name = CASTS[column.type](physical), sql.name(physical.name)
         lost = f"({cast}) IS NULL"
         if physical.is_number and column.type != "text":
             lost = f"TRY_CAST(({cast}) AS {physical.type}) IS DISTINCT FROM {name}"
@@ -202,18 +203,10 @@ def _extra(shape: Shape, found: dict[str, Physical]) -> str:
 
 
 def _kept(field: str, physical: Physical, when: str) -> str:
-    there = f"{_name(physical.name)} IS NOT NULL AND {when}"
-    return f"CASE WHEN {there} THEN to_json({_text(field)})::VARCHAR || ':' || {_as_json(_plain(physical))} END"
+    there = f"{sql.name(physical.name)} IS NOT NULL AND {when}"
+    return f"CASE WHEN {there} THEN to_json({sql.text(field)})::VARCHAR || ':' || {_as_json(_plain(physical))} END"
 
 
 def _plain(physical: Physical) -> Physical:
     """Have text written as JSON text, whatever it holds."""
     return Physical(physical.name, "TEXT") if physical.type == "VARCHAR" else physical
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -21,6 +21,7 @@ from pathlib import Path
 import duckdb
 
 from cargo_source.catalog.columns import Column, Type
+from cargo_source.pull import sql
 from cargo_source.pull.conform import CASTS, SQL, Physical, UnusableExport
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
@@ -74,13 +75,13 @@ def _rewrite(plain: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Ps
     names = _header(plain)
     found = _physical(names, shape)
     places = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(names)))
-    source = f"read_csv({_literal(str(plain))}, columns = {{{places}}}, {_OPTIONS})"
-    cells = [f"{_cell(column, found.get(column.field))} AS {_quoted(column.name)}" for column in shape.columns]
-    cells += [f"{_extra(shape, found)} AS {EXTRA}", f"{_literal(run_id)} AS {RUN_ID}"]
+    source = f"read_csv({sql.text(str(plain))}, columns = {{{places}}}, {_OPTIONS})"
+    cells = [f"{_cell(column, found.get(column.field))} AS {sql.name(column.name)}" for column in shape.columns]
+    cells += [f"{_extra(shape, found)} AS {EXTRA}", f"{sql.text(run_id)} AS {RUN_ID}"]
     cells.append(f"NULL::TIMESTAMPTZ AS {DELETED_AT}")
-    key = next(_quoted(column.name) for column in shape.columns if column.field == "_id")
+    key = next(sql.name(column.name) for column in shape.columns if column.field == "_id")
     target = spool.new_file()
-    out = _literal(str(target))
+    out = sql.text(str(target))
     with spool.database() as db:
         # A statement may be quoted in an error: the salt is in none.
         db.execute("CREATE TEMP TABLE pseudonym AS SELECT ?::VARCHAR AS salt", [pseudonym.reveal_salt()])
@@ -197,12 +198,4 @@ def _extra(shape: Shape, found: dict[str, str]) -> str:
 
 
 def _kept(field: str, value: str, when: str) -> str:
-    return f"CASE WHEN {when} THEN to_json({_literal(field)})::VARCHAR || ':' || {value} END"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return f"CASE WHEN {when} THEN to_json({sql.text(field)})::VARCHAR || ':' || {value} END"

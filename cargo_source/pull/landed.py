@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cargo_source.catalog.columns import Type
+from cargo_source.pull import sql
 from cargo_source.pull.typed import ARROW
 
 
@@ -97,4 +98,4 @@ def schema_of(columns: Mapping[str, Type]) -> pa.Schema:
 
 def quoted(values: Iterable[str]) -> str:
     """Write strings as a list of SQL literals."""
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    return ", ".join(map(sql.text, values))

@@ -128,9 +128,8 @@ class Progress:
 
     @property
     def is_due(self) -> bool:
-        """Whether a file is full that the manifest does not name, or some time has passed since the last line."""
-        full = any(len(sheet.chunks) > self._saved[table] for table, sheet in self._sheets.items())
-        return full or time.monotonic() - self._saved_at > SAVED_EVERY
+        """Whether some time has passed since the last line."""
+        return time.monotonic() - self._saved_at > SAVED_EVERY
 
     def restart(self) -> None:
         """Forget what came: the reading begins anew."""

@@ -3,17 +3,14 @@
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from dlt.common.destination.client import JobClientBase
 from dlt.common.destination.exceptions import (
-    DestinationException,
     DestinationUndefinedEntity,
     SqlClientNotAvailable,
 )
@@ -22,7 +19,6 @@ from dlt.destinations.sql_client import SqlClientBase, WithSqlClient
 from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.catalog.columns import Type
-from cargo_source.errors import DestinationRefused
 from cargo_source.pull.conform import SQL
 from cargo_source.pull.dlt_tables import type_of
 from cargo_source.pull.landed import quoted, schema_of
@@ -33,8 +29,6 @@ BATCH = 20_000
 """Rows that are in memory at once where a destination gives them one by one."""
 TOGETHER = 50
 """Tables that are counted in one question."""
-CHECKPOINT_MEMORY = "448MB"
-"""What DuckDB may use while it brings its file in order: without a limit, two million rows took a gigabyte more."""
 
 log = logging.getLogger("cargo_source")
 
@@ -170,47 +164,6 @@ class PipelineDestination:
                 for name, columns in found
                 if columns
             }
-
-
-@contextmanager
-def kept_open(pipeline: Pipeline) -> Iterator[None]:
-    """Keep a DuckDB file open meanwhile: to open it for each question and job took longer than what was asked and done.
-
-    It also keeps others from coming between two jobs. Raises DestinationRefused.
-    """
-    destination: Any = pipeline.destination
-    if destination is None or not destination.destination_type.endswith(".duckdb"):
-        yield
-        return
-    client: Any = pipeline.destination_client()
-    sql = client.sql_client
-    try:
-        sql.open_connection()
-    except DestinationException as error:
-        raise DestinationRefused.from_cause(error.__cause__ or error, step="opening") from None
-    try:
-        new = sql.native_connection.execute("SELECT count(*) = 0 FROM duckdb_tables()").fetchone()[0]
-        yield
-        _brought_in_order(sql.native_connection, new=new)
-    finally:
-        sql.close_connection()
-
-
-def _brought_in_order(connection: duckdb.DuckDBPyConnection, *, new: bool) -> None:
-    """Have DuckDB write what it has put off, in little memory: when it is closed, it takes as much as it may."""
-    ((limit,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
-    try:
-        if new:
-            # Nothing was changed or deleted: rows that were just written need not be written again, closer together.
-            connection.execute("SET max_vacuum_tasks = 0")
-        if limit.endswith(("GiB", "TiB")):
-            # Else somebody keeps it small already.
-            connection.execute(f"SET memory_limit = '{CHECKPOINT_MEMORY}'")
-        connection.execute("CHECKPOINT")
-    except duckdb.Error as error:
-        log.info("the database is brought in order when it is closed: %s", type(error).__name__)
-    finally:
-        connection.execute(f"SET memory_limit = '{limit}'")
 
 
 def _copied(sql: Any, table: str, columns: Mapping[str, Type], where: str, path: Path) -> int:

@@ -17,6 +17,7 @@ from cargo_source.catalog.columns import Column, snake_case
 from cargo_source.catalog.entity import Entity, Window
 from cargo_source.errors import (
     IncompleteRead,
+    NetworkFailed,
     NotFound,
     PermissionDenied,
     RequestRefused,
@@ -276,12 +277,20 @@ def is_as_listed(session: Session, entity: Entity) -> bool:
     names = ", ".join(_names(entity))
     try:
         query = f"SELECT {names} FROM {entity.table} WHERE {sample.finished} IS NOT NULL LIMIT 1"  # noqa: S608 - names of the catalogue
-        found = ask(session, query, patient=False)
+        found = _sampled(session, query)
         rows = [row for row in (_row(row, entity) for row in found) if all(row[name] for name in sample.needed)]
         return bool(rows) and _typed(rows, entity) == _typed(sample.again(session, rows[0]), entity)
     except REFUSALS as error:
         log.info("%s: no lane by query (%s)", entity.table, error.reason or error.status)
         return False
+
+
+def _sampled(session: Session, query: str) -> list[Row]:
+    """Ask once: a refusal is the answer, and a broken connection is none."""
+    try:
+        return ask(session, query, patient=False)
+    except NetworkFailed:
+        return ask(session, query)
 
 
 def _typed(rows: list[Row], entity: Entity) -> list[dict[str, Any]]:

@@ -268,7 +268,7 @@ def _key(shape: Shape) -> str:
 
 def decoder_of(session: Session, shape: Shape) -> Decoder:
     """Give what decodes and types the rows of a model."""
-    return Decoder(shape, session.run_id, session.pseudonym, session.surprises[shape.table])
+    return Decoder(shape, session.run_id, session.pseudonym, session.surprises[shape.table], session.spool)
 
 
 def sheet_of(session: Session, shape: Shape, key: Sequence[str] = ()) -> Sheet:

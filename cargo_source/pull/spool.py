@@ -5,7 +5,9 @@ import shutil
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from cargo_source.pull import sql
 
 CHUNK_ROWS = 20_000
 """Rows in one file: enough for parquet to be quick, few enough to stay small in memory."""
@@ -68,6 +72,8 @@ class Spool:
         self._lock = threading.Lock()
         self._files = 0
         self._memory: duckdb.DuckDBPyConnection | None = None
+        self.typing = ThreadPoolExecutor(1, thread_name_prefix="cargo-typing")
+        """Types rows beside the threads that read them, in the order in which they come."""
 
     def left(self) -> list[Path]:
         """Give the folders of syncs that were cut off, the newest first; what is too old is removed."""
@@ -108,6 +114,17 @@ class Spool:
             self._files += 1
             return self.folder / f"{self._files:06d}{suffix}"
 
+    @contextmanager
+    def scratch(self, suffix: str, content: bytes) -> Iterator[Path]:
+        """Keep bytes in a file as long as somebody reads it."""
+        path = self.new_file(suffix)
+        path.touch(mode=0o600)
+        try:
+            path.write_bytes(content)
+            yield path
+        finally:
+            path.unlink()
+
     def sheet(
         self, schema: pa.Schema, key: Sequence[str], typed: Callable[[list[dict[str, Any]]], pa.Table]
     ) -> "Sheet":
@@ -130,6 +147,7 @@ class Spool:
 
     def close(self, *, keep: bool = False) -> None:
         """Remove the folder and all that is in it; ``keep`` leaves it to the next sync."""
+        self.typing.shutdown(cancel_futures=True)
         if self._memory is not None:
             self._memory.close()
             self._memory = None
@@ -141,8 +159,11 @@ class Spool:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-FILE_ROWS = 122_880
-"""Rows in a file at least, unless it is the last: a row group of DuckDB. Fewer wait in its memory for more."""
+TYPED_AHEAD = 1
+"""How many batches of rows may wait to be typed, while one is."""
+FILE_ROWS = 491_520
+"""Rows in a file at least, unless a reading ends or is saved: DuckDB stores row groups of 122,880 as they come, several
+at the same time, and keeps the rest of each file in memory."""
 
 
 class Sheet:
@@ -156,9 +177,9 @@ class Sheet:
         typed: Callable[[list[Any]], pa.Table],
     ) -> None:
         self._spool, self._schema, self._key, self._typed = spool, schema, tuple(key), typed
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._waiting: list[Any] = []
-        self._writing = 0
+        self._typing: deque[Future[None]] = deque()
         self._appending = threading.Lock()
         self._open: tuple[Path, pq.ParquetWriter] | None = None
         self._open_rows = 0
@@ -166,29 +187,27 @@ class Sheet:
         self.chunks: list[Chunk] = []
 
     def add(self, rows: Sequence[Any]) -> None:
-        """Take rows as the API sent them."""
-        with self._changed:
+        """Take rows as the API sent them; many at once are typed while others come."""
+        with self._lock:
             self._waiting.extend(rows)
-            full = self._take() if len(self._waiting) >= CHUNK_ROWS else []
-        self._write(full)
+            if len(self._waiting) < CHUNK_ROWS:
+                return
+            self._typing.append(self._spool.typing.submit(self._write, self._taken()))
+            ahead = self._typing.popleft() if len(self._typing) > TYPED_AHEAD else None
+        if ahead is not None:
+            ahead.result()
 
-    def _take(self) -> list[Any]:
+    def _taken(self) -> list[Any]:
         taken, self._waiting = self._waiting, []
-        self._writing += bool(taken)
         return taken
 
     def _write(self, rows: list[Any]) -> None:
-        if not rows:
-            return
-        try:
-            self.add_table(self._typed(rows))
-        finally:
-            with self._changed:
-                self._writing -= 1
-                self._changed.notify_all()
+        if rows:
+            with self._unbroken():
+                self.add_table(self._typed(rows))
 
     def add_table(self, table: pa.Table) -> None:
-        """Take rows that are typed already, into a file that grows until DuckDB stores its rows as they come."""
+        """Take rows that are typed already, into a file that grows."""
         with self._appending, self._unbroken():
             if self._open is None:
                 path = self._spool.new_file()
@@ -209,7 +228,7 @@ class Sheet:
 
     @contextmanager
     def _unbroken(self) -> Iterator[None]:
-        """Give no rows after a file that could not be written: Arrow closes such a file as if it were whole."""
+        """Give no rows after some that were lost: Arrow closes a file that it could not write as if it were whole."""
         if self._broken is not None:
             raise self._broken
         try:
@@ -221,27 +240,30 @@ class Sheet:
     def add_chunk(self, chunk: Chunk) -> None:
         """Take a finished file of the sheet's schema."""
         chunk.path.chmod(0o600)
-        with self._changed:
+        with self._lock:
             self.chunks.append(chunk)
 
     def settle(self) -> list[Chunk]:
         """Bring all rows that were added so far into files, and give these."""
-        with self._changed:
-            rest = self._take()
+        with self._lock:
+            rest, typing = self._taken(), [*self._typing]
+        for each in typing:
+            each.result()
         self._write(rest)
-        with self._changed:
-            self._changed.wait_for(lambda: not self._writing)
         with self._appending, self._unbroken():
             self._close()
-        with self._changed:
+        with self._lock:
             return [*self.chunks]
 
     def clear(self) -> None:
         """Forget all rows."""
+        with self._lock:
+            typing, self._typing = self._typing, deque()
+            self._waiting.clear()
+        wait(typing)
         with self._appending:
             self._open, self._broken = None, None
-        with self._changed:
-            self._waiting.clear()
+        with self._lock:
             self.chunks.clear()
 
     def finish(self) -> "Spooled":
@@ -274,23 +296,32 @@ class Spooled:
         return Chunk(path, 0)
 
 
+PASS_ROWS = 2_000_000
+"""Rows whose keys are compared at once."""
+
+
 def unique(chunks: list[Chunk], key: Sequence[str], spool: Spool) -> list[Chunk]:
     """Make keys unique; only files that hold a row too many are written again. Memory does not grow with the rows."""
-    if sum(chunk.rows for chunk in chunks) <= 1:
+    rows = sum(chunk.rows for chunk in chunks)
+    if rows <= 1:
         return chunks
-    columns = ", ".join(f'"{name}"' for name in key)
+    columns = ", ".join(map(sql.name, key))
     places = {str(chunk.path): place for place, chunk in enumerate(chunks)}
+    passes = -(-rows // PASS_ROWS)
     with spool.database() as db:
         # The names in these statements are those of the catalogue and of our own files.
-        source = "read_parquet(?, filename = true, file_row_number = true)"
-        twice = f"SELECT {columns} FROM {source} GROUP BY ALL HAVING count(*) > 1"  # noqa: S608 - as said
-        order = "filename DESC, file_row_number DESC"
-        db.execute(
-            "CREATE TEMP TABLE outdone AS SELECT filename, file_row_number"  # noqa: S608 - as said
-            f" FROM {source} SEMI JOIN ({twice}) AS twice USING ({columns})"
-            f" QUALIFY row_number() OVER (PARTITION BY {columns} ORDER BY {order}) > 1",
-            [[*places], [*places]],
-        )
+        db.execute("CREATE TEMP TABLE outdone (filename VARCHAR, file_row_number BIGINT)")
+        for turn in range(passes):
+            some = f"hash({columns}) % {passes} = {turn}" if passes > 1 else "true"
+            source = f"(FROM read_parquet(?, filename = true, file_row_number = true) WHERE {some})"
+            twice = f"SELECT {columns} FROM {source} GROUP BY ALL HAVING count(*) > 1"  # noqa: S608 - as said
+            order = "filename DESC, file_row_number DESC"
+            db.execute(
+                "INSERT INTO outdone SELECT filename, file_row_number"  # noqa: S608 - as said
+                f" FROM {source} SEMI JOIN ({twice}) AS twice USING ({columns})"
+                f" QUALIFY row_number() OVER (PARTITION BY {columns} ORDER BY {order}) > 1",
+                [[*places], [*places]],
+            )
         whole = [*chunks]
         for name, gone in db.execute("SELECT filename, count(*) FROM outdone GROUP BY ALL").fetchall():
             path = spool.new_file()

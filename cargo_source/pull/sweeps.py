@@ -241,7 +241,7 @@ def _comparable(session: Session, shape: Shape) -> bool:
 
 
 def _decoder(session: Session, shape: Shape) -> Decoder:
-    return Decoder(shape, session.run_id, session.pseudonym, session.surprises[shape.table])
+    return Decoder(shape, session.run_id, session.pseudonym, session.surprises[shape.table], session.spool)
 
 
 def _key(shape: Shape) -> tuple[str, ...]:

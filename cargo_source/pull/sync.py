@@ -24,9 +24,9 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.errors import CargoError, DestinationRefused, ReportBug
 from cargo_source.pull import syncs
 from cargo_source.pull.connection import Pull, pull_of
+from cargo_source.pull.kept_open import kept_open
 from cargo_source.pull.lock import held
 from cargo_source.pull.outcome import Outcome
-from cargo_source.pull.pipeline_destination import kept_open
 from cargo_source.pull.publish import Publication, finish_earlier
 from cargo_source.pull.session import Watch
 

@@ -174,11 +174,16 @@ def quick_array(values: list[Any], kind: Type) -> pa.Array | None:
         return None
     try:
         if kind == "timestamp":
-            times = pa.array(values, pa.string()).cast(ARROW[kind])
-            return times if _in_calendar(times) else None
+            return times_of(pa.array(values, pa.string()))
         return pa.array(values, ARROW[kind])
     except (pa.ArrowInvalid, OverflowError):
         return None
+
+
+def times_of(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray | None:
+    """Read texts as times; None where one lies outside the calendar. Raises ArrowInvalid where one is no time."""
+    times = texts.cast(ARROW["timestamp"])
+    return times if _in_calendar(times) else None
 
 
 _CALENDAR = tuple(
@@ -187,7 +192,7 @@ _CALENDAR = tuple(
 )
 
 
-def _in_calendar(times: pa.Array) -> bool:
+def _in_calendar(times: pa.Array | pa.ChunkedArray) -> bool:
     """Say whether all times lie between the years 1 and 9999: zones can take one out that was written inside."""
     found = pc.min_max(times.cast(pa.int64())).as_py()
     return found["min"] is None or (found["min"] >= _CALENDAR[0] and found["max"] < _CALENDAR[1])

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from cargo_source.api import Reply
 from cargo_source.catalog.columns import Column
 from cargo_source.errors import UnexpectedShape
+from cargo_source.pull import decoding
 from cargo_source.pull.decoding import MISFITS, Decoder
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
+from cargo_source.pull.spool import Spool
 from cargo_source.pull.surprises import Surprises
 from cargo_source.pull.typed import arrow_table
 
@@ -32,8 +34,8 @@ SHAPE = Shape("uuid", "table", "a.b", COLUMNS, "domain", None, "", left_out=froz
 SALT = Pseudonym("salt")
 
 
-def decoder(shape=SHAPE):
-    return Decoder(shape, "run", SALT, Surprises())
+def decoder(shape=SHAPE, spool=None):
+    return Decoder(shape, "run", SALT, Surprises(), spool)
 
 
 def reply(rows, **more):
@@ -82,10 +84,19 @@ def rows(draw):
     return row
 
 
+@pytest.fixture(scope="module")
+def spool(tmp_path_factory):
+    own = Spool(tmp_path_factory.mktemp("spool"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "FEW", 1)
+        yield own
+    own.close()
+
+
 @given(st.lists(st.lists(rows(), max_size=3), max_size=4))
-def test_both_ways_of_reading_give_the_same_cells(pages):
+def test_both_ways_of_reading_give_the_same_cells(spool, pages):
     """Whatever comes, in whatever order fitting pages and others follow one another."""
-    reading = decoder()
+    reading = decoder(spool=spool)
     found = [row for page in pages for row in reading.page(reply(page))[0]]
     plain = json.loads(json.dumps([row for page in pages for row in page]))
     wanted = arrow_table(plain, COLUMNS, known=SHAPE.fields, run_id="run", pseudonym=SALT)

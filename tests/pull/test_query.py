@@ -68,6 +68,14 @@ def test_lists_serve_where_sql_fails(tmp_path, kind):
         assert differences(target, box, skip=set(ENTITIES) - {"runs", "spans"}) == []
 
 
+def test_a_broken_connection_says_nothing_of_sql(tmp_path):
+    """It costs neither the sync nor the lane: the question is asked again."""
+    with small_box(29, companies=20, sql_columns="all") as box:
+        box.faults.add({"path": "orchestration/query", "kind": "reset", "count": 1})
+        assert lanes(Target(tmp_path).sync(box, only=["runs"])) == {"runs": "query"}
+        assert box.journal.faults() == 1
+
+
 def test_late_rows_of_sql_arrive_within_the_lookback(tmp_path):
     """SQL that is half an hour behind loses nothing: the next window reaches back."""
     with small_box(29, companies=20, sql_columns="all", sql_lag=1800) as box:

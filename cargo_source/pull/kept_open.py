@@ -1,0 +1,134 @@
+"""A DuckDB file that is kept open for a whole sync, in memory that does not grow with the rows."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any, Self
+
+import dlt
+import duckdb
+from dlt.common.destination.exceptions import DestinationException
+from dlt.common.runtime.collector_base import Collector
+from dlt.pipeline.pipeline import Pipeline
+
+from cargo_source.errors import DestinationRefused
+
+CHECKPOINT_MEMORY = "448MB"
+"""What DuckDB may use while it brings its file in order: without a limit, two million rows took a gigabyte more."""
+CACHED = 64 * 1024 * 1024
+"""Bytes of its file that DuckDB may keep in memory between two jobs. Without end, it keeps all that it has written."""
+
+log = logging.getLogger("cargo_source")
+
+
+@contextmanager
+def kept_open(pipeline: Pipeline) -> Iterator[None]:
+    """Keep a DuckDB file open meanwhile: to open it for each question and job took longer than what was asked and done.
+
+    It also keeps others from coming between two jobs. Raises DestinationRefused.
+    """
+    destination: Any = pipeline.destination
+    if destination is None or not destination.destination_type.endswith(".duckdb"):
+        yield
+        return
+    client: Any = pipeline.destination_client()
+    sql = client.sql_client
+    try:
+        sql.open_connection()
+    except DestinationException as error:
+        raise DestinationRefused.from_cause(error.__cause__ or error, step="opening") from None
+    try:
+        connection = sql.native_connection
+        new = connection.execute("SELECT count(*) = 0 FROM duckdb_tables()").fetchone()[0]
+        with _forgetful(pipeline, connection):
+            yield
+        _brought_in_order(connection, new=new)
+    finally:
+        sql.close_connection()
+
+
+@contextmanager
+def _forgetful(pipeline: Pipeline, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Have DuckDB forget what it has written after each job; not where several run at once and need their memory."""
+    if dlt.config.get("load.workers") != 1:
+        yield
+        return
+    progress = pipeline.collector
+    pipeline.collector = _Forgetting(progress, connection)
+    try:
+        yield
+    finally:
+        pipeline.collector = progress
+
+
+class _Forgetting(Collector):
+    """Passes progress on, which is how dlt tells when a job is done."""
+
+    def __init__(self, progress: Collector, connection: duckdb.DuckDBPyConnection) -> None:
+        self._progress, self._connection = progress, connection
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Collector:
+        return deepcopy(self._progress, memo)
+
+    def update(self, name: str, *how: Any, **more: Any) -> None:
+        """Note that something is done."""
+        self._progress.update(name, *how, **more)
+        if name == "Jobs":
+            self._forget()
+
+    def _forget(self) -> None:
+        usage = "SELECT sum(memory_usage_bytes), current_setting('memory_limit') FROM duckdb_memory()"
+        ((used, limit),) = self._connection.execute(usage).fetchall()
+        if used <= CACHED:
+            return
+        try:
+            self._connection.execute(f"SET memory_limit = '{CACHED}B'")
+        except duckdb.OutOfMemoryException:
+            log.debug("DuckDB needs more than %s bytes for what is not committed", CACHED)
+        finally:
+            self._connection.execute(f"SET memory_limit = '{limit}'")
+
+    def __call__(self, step: str) -> Self:
+        """Begin a step."""
+        self._progress(step)
+        return super().__call__(step)
+
+    def _start(self, step: str) -> None:
+        self._progress._start(step)  # noqa: SLF001 - dlt's own way to pass it on
+
+    def _stop(self) -> None:
+        self._progress._stop()  # noqa: SLF001 - as above
+
+    def on_start_trace(self, *about: Any) -> None:
+        """Pass it on."""
+        self._progress.on_start_trace(*about)
+
+    def on_start_trace_step(self, *about: Any) -> None:
+        """Pass it on."""
+        self._progress.on_start_trace_step(*about)
+
+    def on_end_trace_step(self, *about: Any) -> None:
+        """Pass it on."""
+        self._progress.on_end_trace_step(*about)
+
+    def on_end_trace(self, *about: Any) -> None:
+        """Pass it on."""
+        self._progress.on_end_trace(*about)
+
+
+def _brought_in_order(connection: duckdb.DuckDBPyConnection, *, new: bool) -> None:
+    """Have DuckDB write what it has put off, in little memory: when it is closed, it takes as much as it may."""
+    ((limit,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    try:
+        if new:
+            # Nothing was changed or deleted: rows that were just written need not be written again, closer together.
+            connection.execute("SET max_vacuum_tasks = 0")
+        if limit.endswith(("GiB", "TiB")):
+            # Else somebody keeps it small already.
+            connection.execute(f"SET memory_limit = '{CHECKPOINT_MEMORY}'")
+        connection.execute("CHECKPOINT")
+    except duckdb.Error as error:
+        log.info("the database is brought in order when it is closed: %s", type(error).__name__)
+    finally:
+        connection.execute(f"SET memory_limit = '{limit}'")
