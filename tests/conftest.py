@@ -12,14 +12,28 @@ for name in (
 ):
     os.environ.pop(name, None)
 
+from fnmatch import fnmatchcase
+
 import hypothesis
 import pytest
 
 import tests.quick_dlt  # noqa: F401 - it works on dlt's modules
+from tests.long import LONG
 
 # Two busy cores make single examples slow; that says nothing about what is tested.
 hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("ours")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Mark what takes long, before what is marked is left out."""
+    found = {pattern: [item for item in items if fnmatchcase(item.nodeid, pattern)] for pattern in LONG}
+    for item in {item for several in found.values() for item in several}:
+        item.add_marker("long")
+    missing = [pattern for pattern, several in found.items() if not several]
+    if missing and not config.args_source.name == "ARGS":
+        raise pytest.UsageError(f"tests/long.py names tests that do not exist: {missing}")
 
 
 @pytest.fixture(scope="session")

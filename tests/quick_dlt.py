@@ -7,8 +7,10 @@ and under which names the environment might hold them. These functions look at n
 import copy
 import functools
 import sys
+from types import SimpleNamespace
 
 import dlt.common.validation
+import dlt.extract.extract
 import dlt.pipeline.pipeline
 from dlt.common import typing
 from dlt.common.configuration.providers.doc import BaseDocProvider
@@ -68,5 +70,11 @@ def _remember_capabilities() -> None:
     duckdb.capabilities = capabilities
 
 
+def _write_no_hints() -> None:
+    """How an extract's report would show the hints of tables, which nobody reads here."""
+    dlt.extract.extract.yaml = SimpleNamespace(dump=lambda *_, **__: "")
+
+
 _remember()
 _remember_capabilities()
+_write_no_hints()

@@ -14,7 +14,7 @@ from cargo_source.catalog.columns import Column, Type
 from cargo_source.pull import sql
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
-from cargo_source.pull.spool import Chunk, Spool
+from cargo_source.pull.spool import Chunk, Spool, write_all
 from cargo_source.pull.typed import DELETED_AT, EXTRA, RUN_ID
 
 
@@ -32,10 +32,9 @@ def conform(raw: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseud
         cells = [f"{_cell(column, found.get(column.field))} AS {sql.name(column.name)}" for column in shape.columns]
         cells += [f"{_extra(shape, found)} AS {EXTRA}", f"{sql.text(run_id)} AS {RUN_ID}"]
         cells.append(f"NULL::TIMESTAMPTZ AS {DELETED_AT}")
-        source, out = sql.text(str(raw)), sql.text(str(target))
-        db.execute(f"COPY (SELECT {', '.join(cells)} FROM read_parquet({source})) TO {out} (FORMAT parquet)")  # noqa: S608 - our own files
+        write_all(db, f"SELECT {', '.join(cells)} FROM read_parquet({sql.text(str(raw))})", target)  # noqa: S608 - our own files
         key = next(sql.name(column.name) for column in shape.columns if column.field == "_id")
-        rows = db.execute(f"SELECT count(*), count({key}) FROM read_parquet({out})").fetchone()  # noqa: S608 - as above
+        rows = db.execute(f"SELECT count(*), count({key}) FROM read_parquet(?)", [str(target)]).fetchone()  # noqa: S608 - as above
     if rows is None or rows[0] != rows[1]:
         raise UnusableExport("without the keys of some rows")
     return Chunk(target, rows[0])

@@ -25,7 +25,7 @@ from cargo_source.pull import sql
 from cargo_source.pull.conform import CASTS, SQL, Physical, UnusableExport
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
-from cargo_source.pull.spool import Chunk, Spool
+from cargo_source.pull.spool import Chunk, Spool, write_all
 from cargo_source.pull.typed import DELETED_AT, EXTRA, RUN_ID
 
 _GZIP = b"\x1f\x8b"
@@ -81,16 +81,15 @@ def _rewrite(plain: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Ps
     cells.append(f"NULL::TIMESTAMPTZ AS {DELETED_AT}")
     key = next(sql.name(column.name) for column in shape.columns if column.field == "_id")
     target = spool.new_file()
-    out = sql.text(str(target))
     with spool.database() as db:
         # A statement may be quoted in an error: the salt is in none.
         db.execute("CREATE TEMP TABLE pseudonym AS SELECT ?::VARCHAR AS salt", [pseudonym.reveal_salt()])
         try:
-            db.execute(f"COPY (SELECT {', '.join(cells)} FROM {source}) TO {out} (FORMAT parquet)")  # noqa: S608 - our own files
+            write_all(db, f"SELECT {', '.join(cells)} FROM {source}", target)  # noqa: S608 - our own files
         except duckdb.InvalidInputException:
             # DuckDB's own words quote the row.
             raise UnusableExport("as csv that is cut short or broken") from None
-        rows = db.execute(f"SELECT count(*), count({key}) FROM read_parquet({out})").fetchone()  # noqa: S608 - as above
+        rows = db.execute(f"SELECT count(*), count({key}) FROM read_parquet(?)", [str(target)]).fetchone()  # noqa: S608 - as above
     if rows is None or rows[0] != rows[1]:
         raise UnusableExport("without the keys of some rows")
     return Chunk(target, rows[0])

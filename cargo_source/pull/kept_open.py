@@ -74,7 +74,7 @@ class _Forgetting(Collector):
     def update(self, name: str, *how: Any, **more: Any) -> None:
         """Note that something is done."""
         self._progress.update(name, *how, **more)
-        if name == "Jobs":
+        if name == "Jobs" and more.get("inc", how[0] if how else 1):
             self._forget()
 
     def _forget(self) -> None:

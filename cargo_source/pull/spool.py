@@ -26,7 +26,7 @@ KEPT_DAYS = 3
 
 _PREFIX, _LEFT = "cargo-source-", "cargo-source-left-"
 _SPILLED = "spilled"
-_FRUGAL: dict[str, str | int | float | list[str]] = {"threads": 2, "memory_limit": "1GB"}
+_FRUGAL: dict[str, str | int | float | list[str]] = {"threads": 2, "memory_limit": "512MB"}
 """What DuckDB may take for what it does beside everything else; what does not fit waits in the spool's folder."""
 
 
@@ -157,6 +157,28 @@ class Spool:
             # What others left goes with it: it belongs to the time before this sync.
             for folder in (self.folder, *self.left()):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+LONG_GROUP = "64MB"
+"""Size of a row group of rows that are too long for the usual ones."""
+
+
+def write_all(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    """Write what ``query`` gives, in any order, as a parquet file.
+
+    Rows of hundreds of columns, or of long texts, may not fit into the memory that the spool allows itself: then
+    they come in smaller groups, and DuckDB may take what it takes by itself.
+    """
+    begun = f"COPY ({query}) TO {sql.text(str(path))} (FORMAT parquet"
+    try:
+        db.execute(f"{begun})")
+    except duckdb.OutOfMemoryException:
+        db.execute("SET SESSION preserve_insertion_order = false")
+        db.execute("RESET GLOBAL memory_limit")
+        # DuckDB 1.5 tells the limit that it goes back to, and keeps to it when it is set.
+        ((limit,),) = db.execute("SELECT current_setting('memory_limit')").fetchall()
+        db.execute(f"SET GLOBAL memory_limit = '{limit}'")
+        db.execute(f"{begun}, ROW_GROUP_SIZE_BYTES '{LONG_GROUP}')")
 
 
 TYPED_AHEAD = 1

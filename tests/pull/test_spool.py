@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from cargo_source.pull import spool
-from cargo_source.pull.spool import Sheet, Spool
+from cargo_source.pull.spool import Sheet, Spool, write_all
 
 
 @pytest.fixture
@@ -60,3 +60,37 @@ def test_a_file_that_broke_gives_no_rows(sheet):
     again = noise(5)
     sheet.add_table(again)
     assert pa.concat_tables(sheet.finish().tables()).equals(again)
+
+
+def test_rows_that_are_too_long_for_the_spools_memory_are_written_all_the_same(tmp_path):
+    """They come in smaller groups, with as much memory as DuckDB takes by itself."""
+    own, path = Spool(tmp_path), tmp_path / "long.parquet"
+    with own.database() as db:
+        db.execute("SET GLOBAL memory_limit = '100MB'")
+        write_all(db, "SELECT i, repeat(md5(i::VARCHAR), 100) AS long FROM range(100000) AS t(i)", path)
+        count, long = db.execute(
+            "SELECT count(DISTINCT i), min(length(long)) FROM read_parquet(?)", [str(path)]
+        ).fetchall()[0]
+        groups = db.execute("SELECT count(DISTINCT row_group_id) FROM parquet_metadata(?)", [str(path)]).fetchall()
+    own.close()
+    assert (count, long) == (100_000, 3200)
+    assert groups > [(1,)]
+
+
+def test_keys_are_compared_in_several_passes_as_in_one(tmp_path, monkeypatch):
+    """Of rows with one key, the one that came last stays, in whatever pass and file it is."""
+    monkeypatch.setattr(spool, "PASS_ROWS", 7)
+    own = Spool(tmp_path)
+    schema = pa.schema([("id", pa.string()), ("part", pa.int64()), ("n", pa.int64())])
+    found = own.sheet(schema, ("id", "part"), pa.Table.from_pylist)
+    rows = [{"id": None if n % 5 == 4 else str(n % 5), "part": n % 4, "n": n} for n in range(50)]
+    for start in range(0, 50, 10):
+        found.add_table(pa.Table.from_pylist(rows[start : start + 10], schema))
+        found.settle()
+    kept = pa.concat_tables(found.finish().tables()).to_pylist()
+    own.close()
+    last = {(row["id"], row["part"]): row for row in rows}
+    assert {key: row for key, row in last.items() if key[0] is not None}.items() <= {
+        (row["id"], row["part"]): row for row in kept
+    }.items()
+    assert len([row for row in kept if row["id"] is not None]) == 16

@@ -16,16 +16,15 @@ WHOLE_LISTS = {e.table for e in ENTITIES.values() if isinstance(e.reading, Snaps
 ONE_ROW = {"workspaces", "subscriptions"}
 
 
-def test_every_table_equals_the_workspace_after_days_of_syncs(target):
-    """On an unseen seed: all rows after the first sync, all inserted and changed ones after each later day."""
+def test_every_table_equals_the_workspace_today_and_tomorrow(target):
+    """On an unseen seed: all rows after the first sync, all inserted and changed ones on the day after."""
     seed = random.SystemRandom().randrange(10**6)
     with small_box(seed, companies=30) as box:
         target.sync(box)
         assert differences(target, box) == [], f"seed {seed}"
-        for day in (1, 2):
-            box.advance(days=1)
-            target.sync(box)
-            assert differences(target, box) == [], f"seed {seed}, day {day}"
+        box.advance(days=1)
+        target.sync(box)
+        assert differences(target, box) == [], f"seed {seed}, the day after"
 
 
 @pytest.fixture(scope="module")
