@@ -40,6 +40,8 @@ def kept_open(pipeline: Pipeline) -> Iterator[None]:
         raise DestinationRefused.from_cause(error.__cause__ or error, step="opening") from None
     try:
         connection = sql.native_connection
+        # Rows are written as soon as there is a row group of them.
+        connection.execute("SET write_buffer_row_group_count = 1")
         new = connection.execute("SELECT count(*) = 0 FROM duckdb_tables()").fetchone()[0]
         with _forgetful(pipeline, connection):
             yield

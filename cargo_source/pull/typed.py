@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Context, Decimal, InvalidOperation
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -89,10 +90,18 @@ def arrow_table(  # noqa: PLR0913 - rows, and all that says what becomes of them
     convert = {**CONVERT, "json": _guarded_json} if guarded else CONVERT
     arrays = []
     for column in columns:
-        values = [row.get(column.field) for row in cleaned]
+        values = _values(cleaned, column.field)
         arrays.append(_array(values, _Cell(column, convert[column.type], pseudonym, guarded), extras, surprises))
     arrays.append(pa.array([_extra(extras[i]) if i in extras else None for i in range(len(rows))], pa.string()))
     return finished(arrays, columns, run_id)
+
+
+def _values(rows: Sequence[dict[str, Any]], field: str) -> list[Any]:
+    try:
+        # Twice as quick, and mostly no field is absent.
+        return [*map(itemgetter(field), rows)]
+    except KeyError:
+        return [row.get(field) for row in rows]
 
 
 def finished(arrays: Sequence[pa.Array], columns: Sequence[Column], run_id: str) -> pa.Table:
