@@ -1,9 +1,11 @@
 """A DuckDB file that is kept open for a whole sync, in memory that does not grow with the rows."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from pathlib import Path
 from typing import Any, Self
 
 import dlt
@@ -18,8 +20,18 @@ CHECKPOINT_MEMORY = "448MB"
 """What DuckDB may use while it brings its file in order: without a limit, two million rows took a gigabyte more."""
 CACHED = 64 * 1024 * 1024
 """Bytes of its file that DuckDB may keep in memory between two jobs. Without end, it keeps all that it has written."""
+LONG_JOB = 0.2
+"""Seconds; what shorter jobs have written is not worth the time that forgetting takes."""
+SMALL_FILE = 96 * 1024 * 1024
+"""Bytes of a file, with what waits in its log, that may be brought in order when it is closed."""
 
 log = logging.getLogger("cargo_source")
+
+
+def is_duckdb(pipeline: Pipeline) -> bool:
+    """Say whether a pipeline loads into a DuckDB file."""
+    destination: Any = pipeline.destination
+    return destination is not None and destination.destination_type.endswith(".duckdb")
 
 
 @contextmanager
@@ -28,8 +40,7 @@ def kept_open(pipeline: Pipeline) -> Iterator[None]:
 
     It also keeps others from coming between two jobs. Raises DestinationRefused.
     """
-    destination: Any = pipeline.destination
-    if destination is None or not destination.destination_type.endswith(".duckdb"):
+    if not is_duckdb(pipeline):
         yield
         return
     client: Any = pipeline.destination_client()
@@ -40,14 +51,23 @@ def kept_open(pipeline: Pipeline) -> Iterator[None]:
         raise DestinationRefused.from_cause(error.__cause__ or error, step="opening") from None
     try:
         connection = sql.native_connection
-        # Rows are written as soon as there is a row group of them.
-        connection.execute("SET write_buffer_row_group_count = 1")
-        new = connection.execute("SELECT count(*) = 0 FROM duckdb_tables()").fetchone()[0]
+        _set(connection, "write_buffer_row_group_count", 1)
+        if connection.execute("SELECT count(*) = 0 FROM duckdb_tables()").fetchone()[0]:
+            # Nothing will be changed or deleted: rows that were just written need not be written closer together.
+            _set(connection, "max_vacuum_tasks", 0)
         with _forgetful(pipeline, connection):
             yield
-        _brought_in_order(connection, new=new)
+        _brought_in_order(connection)
     finally:
         sql.close_connection()
+
+
+def _set(connection: duckdb.DuckDBPyConnection, name: str, value: int) -> None:
+    """Have less kept in memory, or written twice, where this version of DuckDB knows how."""
+    try:
+        connection.execute(f"SET {name} = {value}")
+    except duckdb.CatalogException:
+        log.debug("DuckDB %s has no %s", duckdb.__version__, name)
 
 
 @contextmanager
@@ -69,6 +89,7 @@ class _Forgetting(Collector):
 
     def __init__(self, progress: Collector, connection: duckdb.DuckDBPyConnection) -> None:
         self._progress, self._connection = progress, connection
+        self._before = time.monotonic()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Collector:
         return deepcopy(self._progress, memo)
@@ -76,8 +97,10 @@ class _Forgetting(Collector):
     def update(self, name: str, *how: Any, **more: Any) -> None:
         """Note that something is done."""
         self._progress.update(name, *how, **more)
-        if name == "Jobs" and more.get("inc", how[0] if how else 1):
-            self._forget()
+        if name == "Jobs":
+            if time.monotonic() - self._before > LONG_JOB:
+                self._forget()
+            self._before = time.monotonic()
 
     def _forget(self) -> None:
         usage = "SELECT sum(memory_usage_bytes), current_setting('memory_limit') FROM duckdb_memory()"
@@ -119,13 +142,14 @@ class _Forgetting(Collector):
         self._progress.on_end_trace(*about)
 
 
-def _brought_in_order(connection: duckdb.DuckDBPyConnection, *, new: bool) -> None:
+def _brought_in_order(connection: duckdb.DuckDBPyConnection) -> None:
     """Have DuckDB write what it has put off, in little memory: when it is closed, it takes as much as it may."""
-    ((limit,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    ((file, limit),) = connection.execute(
+        "SELECT path, current_setting('memory_limit') FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchall()
+    if sum(path.stat().st_size for path in (Path(file), Path(f"{file}.wal")) if path.exists()) < SMALL_FILE:
+        return
     try:
-        if new:
-            # Nothing was changed or deleted: rows that were just written need not be written again, closer together.
-            connection.execute("SET max_vacuum_tasks = 0")
         if limit.endswith(("GiB", "TiB")):
             # Else somebody keeps it small already.
             connection.execute(f"SET memory_limit = '{CHECKPOINT_MEMORY}'")

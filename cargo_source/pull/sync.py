@@ -159,7 +159,8 @@ class _Run:
         self._pull.outcomes.clear()
         done = False
         try:
-            _run(self._pipeline, self._source)
+            with syncs.begun(self._pipeline) as more:
+                _run(self._pipeline, [self._source, *more])
             done = True
         finally:
             self._pull.close(keep=not done)
@@ -197,12 +198,12 @@ def _refused(failure: BaseException | None) -> bool:
     return isinstance(failure, DestinationRefused)
 
 
-def _run(pipeline: Pipeline, source: DltSource) -> None:
+def _run(pipeline: Pipeline, sources: list[DltSource]) -> None:
     try:
         if pipeline.has_pending_data:
             log.warning("an earlier sync was cut off: its package is dropped and its rows are read again")
             pipeline.abort_packages()
-        pipeline.run(source)
+        pipeline.run(sources)
     except (PipelineStepFailed, ContainerInjectableContextMangled) as failure:
         if isinstance(failure, ContainerInjectableContextMangled):
             # dlt stumbles over a resource that still reads when another one fails, and leaves its own context behind.

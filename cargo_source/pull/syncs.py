@@ -1,4 +1,4 @@
-"""The table of syncs, ``_cargo_syncs``: one row for each table of each sync, loaded last and by itself.
+"""The table of syncs, ``_cargo_syncs``: one row for each table of each sync, added last and by themselves.
 
 Rows wait in a small private file beside the state until they have been loaded, so that a sync that failed, or a
 destination that refused them, costs none: they go with the next sync.
@@ -7,6 +7,7 @@ destination that refused them, costs none: they go with the next sync.
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,18 @@ from typing import Any
 import dlt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dlt.extract import DltResource
+from dlt.destinations.exceptions import DatabaseException
+from dlt.extract import DltResource, DltSource
 from dlt.extract.items import DataItemWithMeta
 from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source import __version__
 from cargo_source.catalog.columns import columns
+from cargo_source.pull import sql
 from cargo_source.pull.dlt_tables import MERGE, dlt_columns
+from cargo_source.pull.kept_open import is_duckdb
 from cargo_source.pull.outcome import Outcome
+from cargo_source.pull.pipeline_destination import SCHEMA
 from cargo_source.pull.spool import Spool
 from cargo_source.pull.times import parse_time
 from cargo_source.pull.typed import ARROW, OURS
@@ -91,15 +96,13 @@ def load(pipeline: Pipeline) -> list[Row]:
     if not rows:
         return []
     refresh, pipeline.refresh = pipeline.refresh, None
-    # A home of its own: what a sync that failed has read waits in that of syncs.
-    spool = Spool(Path(pipeline.working_dir) / "syncs")
+    spool = _spool(pipeline)
     try:
         if pipeline.has_pending_data:
             pipeline.abort_packages()
-        path = spool.new_file()
-        pq.write_table(_typed(rows), path)
-        path.chmod(0o600)
-        pipeline.run(_source(path, len(rows)))
+        path = _written(rows, spool)
+        if not _added(pipeline, path):
+            pipeline.run(_source(path, len(rows)))
         file.unlink()
     except Exception as error:  # noqa: BLE001 - whatever it is, the sync itself is over, and went as it went
         log.warning("%s: not written (%s): its rows go with the next sync", TABLE, type(error).__name__)
@@ -109,6 +112,53 @@ def load(pipeline: Pipeline) -> list[Row]:
     finally:
         pipeline.refresh = refresh
         spool.close()
+
+
+@contextmanager
+def begun(pipeline: Pipeline) -> Iterator[list[DltSource]]:
+    """Give what makes the table along with the others, where it is not there and rows can then be added to it."""
+    if not is_duckdb(pipeline) or _knows(pipeline):
+        yield []
+        return
+    spool = _spool(pipeline)
+    try:
+        yield [_source(_written([], spool), 0)]
+    finally:
+        spool.close()
+
+
+def _knows(pipeline: Pipeline) -> bool:
+    return SCHEMA in pipeline.schema_names and TABLE in pipeline.schemas[SCHEMA].tables
+
+
+def _spool(pipeline: Pipeline) -> Spool:
+    # A home of its own: what a sync that failed has read waits in that of syncs.
+    return Spool(Path(pipeline.working_dir) / "syncs")
+
+
+def _written(rows: Sequence[Row], spool: Spool) -> Path:
+    path = spool.new_file()
+    pq.write_table(_typed(rows), path)
+    path.chmod(0o600)
+    return path
+
+
+def _added(pipeline: Pipeline, path: Path) -> bool:
+    """Add rows to a table that is there, where that can be done by hand: a load of its own takes longer than a sync."""
+    if not is_duckdb(pipeline) or not _knows(pipeline):
+        return False
+    new = f"read_parquet({sql.text(str(path))})"
+    same = " AND ".join(f"old.{sql.name(name)} = new.{sql.name(name)}" for name in KEY)
+    with pipeline.sql_client(SCHEMA) as client:
+        table = client.make_qualified_table_name(TABLE)
+        try:
+            with client.begin_transaction():
+                client.execute_sql(f"DELETE FROM {table} AS old USING {new} AS new WHERE {same}")  # noqa: S608 - our own names
+                client.execute_sql(f"INSERT INTO {table} BY NAME SELECT * FROM {new}")  # noqa: S608 - as above
+        except DatabaseException as error:
+            log.debug("%s: not as it is known (%s), so dlt loads it", TABLE, type(error).__name__)
+            return False
+    return True
 
 
 def _waiting(pipeline: Pipeline) -> Path:
