@@ -26,7 +26,12 @@ KEPT_DAYS = 3
 
 _PREFIX, _LEFT = "cargo-source-", "cargo-source-left-"
 _SPILLED = "spilled"
-_FRUGAL: dict[str, str | int | float | list[str]] = {"threads": 2, "memory_limit": "512MB"}
+_FRUGAL: dict[str, str | int | float | list[str]] = {
+    "threads": 2,
+    "memory_limit": "512MB",
+    # Each file is read once or twice, from the disk that the system caches already.
+    "enable_external_file_cache": False,
+}
 """What DuckDB may take for what it does beside everything else; what does not fit waits in the spool's folder."""
 
 
