@@ -6,6 +6,7 @@ does. What does not fit (a field that nobody declared, a value of another type) 
 :mod:`cargo_source.pull.typed`, which keeps it beside the cells. Both ways give the same cells.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -61,6 +62,8 @@ READ_AS: dict[Type, str] = {"integer": "BIGINT", "number": "DOUBLE", "boolean": 
 """What DuckDB reads them as; all others as text, of which Arrow makes times and decimals."""
 
 _EXACT_DECIMAL = "^-?[0-9]{1,29}([.][0-9]{1,9})?$"
+_UNNAMEABLE = re.compile(r'[\x00-\x1f"\\]')
+"""In the name of a field: msgspec takes none of it."""
 _NULL = msgspec.Raw(b"null")
 
 
@@ -74,12 +77,13 @@ class Decoder:
         # DuckDB does not tell names apart that differ by their case alone.
         apart = len({column.field.casefold() for column in shape.columns}) == len(shape.columns)
         self._spool = spool if apart else None
-        self._fitting = _pages_of(_row_of(shape))
+        nameable = all(field and not _UNNAMEABLE.search(field) for field in shape.fields)
+        self._fitting = _pages_of(_row_of(shape) if nameable else dict)
         self._lines = _pages_of(msgspec.Raw)
         self._identified = msgspec.json.Decoder(
             msgspec.defstruct("Identified", [("f0", str | None, None)], rename={"f0": "_id"})
         )
-        self._misfits = 0
+        self._misfits = 0 if nameable else MISFITS
 
     def page(self, reply: Reply) -> tuple[list[Any], bool]:
         """Give the rows of a page, as the text that came or as dicts, and whether the workspace was still writing."""

@@ -20,7 +20,11 @@ import pyarrow.parquet as pq
 from cargo_source.pull import sql
 
 CHUNK_ROWS = 20_000
-"""Rows in one file: enough for parquet to be quick, few enough to stay small in memory."""
+"""Rows that are typed at once: enough to be quick, few enough to stay small in memory."""
+CHUNK_BYTES = 16 * 1024 * 1024
+"""Bytes of them as Arrow, at about: of long rows there are fewer at once."""
+FIRST_ROWS = 1_000
+"""Rows that are typed first, and show how long they are."""
 KEPT_DAYS = 3
 """How long what a sync that was cut off has read waits for the next one."""
 
@@ -206,6 +210,7 @@ class Sheet:
         self._spool, self._schema, self._key, self._typed = spool, schema, tuple(key), typed
         self._lock = threading.Lock()
         self._waiting: list[Any] = []
+        self._enough = FIRST_ROWS
         self._typing: deque[Future[None]] = deque()
         self._appending = threading.Lock()
         self._open: tuple[Path, pq.ParquetWriter] | None = None
@@ -217,7 +222,7 @@ class Sheet:
         """Take rows as the API sent them; many at once are typed while others come."""
         with self._lock:
             self._waiting.extend(rows)
-            if len(self._waiting) < CHUNK_ROWS:
+            if len(self._waiting) < min(self._enough, CHUNK_ROWS):
                 return
             self._typing.append(self._spool.typing.submit(self._write, self._taken()))
             ahead = self._typing.popleft() if len(self._typing) > TYPED_AHEAD else None
@@ -231,7 +236,9 @@ class Sheet:
     def _write(self, rows: list[Any]) -> None:
         if rows:
             with self._unbroken():
-                self.add_table(self._typed(rows))
+                table = self._typed(rows)
+                self._enough = max(1, CHUNK_BYTES * len(rows) // max(1, table.nbytes))
+                self.add_table(table)
 
     def add_table(self, table: pa.Table) -> None:
         """Take rows that are typed already, into a file that grows."""

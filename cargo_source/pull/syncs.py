@@ -117,7 +117,8 @@ def load(pipeline: Pipeline) -> list[Row]:
 @contextmanager
 def begun(pipeline: Pipeline) -> Iterator[list[DltSource]]:
     """Give what makes the table along with the others, where it is not there and rows can then be added to it."""
-    if not is_duckdb(pipeline) or _knows(pipeline):
+    # A refresh empties the state of the source for each part of it that is loaded.
+    if not is_duckdb(pipeline) or _knows(pipeline) or pipeline.refresh:
         yield []
         return
     spool = _spool(pipeline)

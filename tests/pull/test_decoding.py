@@ -127,3 +127,28 @@ def test_rows_are_known_by_the_column_that_names_them():
     assert [reading.identity(row) for row in found] == ["a.fr"]
     with pytest.raises(UnexpectedShape):
         reading.typed(reading.page(reply([{"name": "nobody"}]))[0])
+
+
+@pytest.mark.parametrize(
+    "field", ['say "hi"', "a\\b", "two\nlines", "", " ", "a.b", "it's", "{x}", "rowid", "json", "Name"]
+)
+def test_fields_may_have_any_name(spool, field):
+    """People and warehouses name columns as they like; some names neither msgspec nor DuckDB takes."""
+    shape = replace(SHAPE, columns=(*COLUMNS[:2], Column("found", field, "text", "it")))
+    rows = [{"_id": str(n), "name": "a", field: f"value {n}"} for n in range(5)]
+    reading = decoder(shape, spool)
+    found, _ = reading.page(reply(rows))
+    assert reading.typed(found).column("found").to_pylist() == [f"value {n}" for n in range(5)]
+
+
+def test_many_rows_that_fit_are_read_by_duckdb(spool):
+    """Else the comparison above would hold one way against itself."""
+    rows = [
+        {"_id": "a", "name": "\u0000😀 é", "size": 2**62, "price": 12.34, "score": 2**53, "isGood": False},
+        {"_id": "b", "bornAt": {}, "tags": [1, {"x": 2**70}, None, 1.5e300], "email": "ada@b.fr", "phone": [3]},
+        {"_id": "c", "bornAt": "2026-03-02T12:00:00.123Z", "tags": None, "price": -7, "score": 0.1},
+    ]
+    reading = decoder(spool=spool)
+    found, _ = reading.page(reply(rows))
+    table = reading._by_duckdb(found)
+    assert as_dicts(table) == as_dicts(arrow_table(rows, COLUMNS, known=SHAPE.fields, run_id="run", pseudonym=SALT))

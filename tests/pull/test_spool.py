@@ -3,6 +3,7 @@
 import os
 import resource
 from collections.abc import Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,6 +44,28 @@ def test_tables_share_files_up_to_a_bound(sheet, monkeypatch):
         sheet.add_table(part)
     assert [chunk.rows for chunk in sheet.settle()] == [30, 30, 10]
     assert pa.concat_tables(sheet.finish().tables()).equals(pa.concat_tables(parts))
+
+
+def test_of_long_rows_there_are_fewer_at_once(tmp_path, monkeypatch):
+    """The first rows show how long they are; then as many are typed as fit, and never more than short rows."""
+    monkeypatch.setattr(spool, "CHUNK_BYTES", 1_000_000)
+    seen = []
+
+    def typed(rows):
+        seen.append(len(rows))
+        return pa.Table.from_pylist(rows, schema)
+
+    own, schema = Spool(tmp_path), pa.schema([("id", pa.string())])
+    for length in (10, 10_000):
+        one = own.sheet(schema, ("id",), typed)
+        for n in range(300):
+            one.add([{"id": f"{n}-{m}".ljust(length)} for m in range(100)])
+            wait(one._typing)
+        assert one.finish().rows == 30_000
+        assert seen[0] == spool.FIRST_ROWS
+        assert max(seen[1:]) == {10: spool.CHUNK_ROWS, 10_000: 100}[length]
+        seen.clear()
+    own.close()
 
 
 def test_a_file_that_broke_gives_no_rows(sheet):

@@ -205,3 +205,14 @@ def test_a_refresh_starts_from_nothing(target):
         target.sync(box, only=["runs", "segments"])
         target.sync(box, only=["runs", "segments"], refresh="drop_resources")
         assert differences(target, box, skip=set(ENTITIES) - {"runs", "segments"}) == []
+
+
+@pytest.mark.parametrize("refresh", ["drop_sources", "drop_resources", "drop_data"])
+def test_a_refresh_of_nothing_is_a_first_sync(target, refresh):
+    """What such a sync learns is remembered: the next one moves next to nothing."""
+    with small_box(7, companies=20) as box:
+        first = target.sync(box, only=["chats", "segments"], refresh=refresh)
+        second = target.sync(box, only=["chats", "segments"])
+        assert second.rows < first.rows * 0.3
+        assert differences(target, box, skip=set(ENTITIES) - {"chats", "segments"}) == []
+        assert len(target.rows("_cargo_syncs")) == 4
