@@ -150,7 +150,7 @@ def whole_json(content: bytes) -> bytes | None:
     try:
         msgspec.json.decode(content, type=msgspec.Raw)
         content.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _mended(content) if b"\\u" in content else None
     return content
 

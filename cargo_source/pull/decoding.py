@@ -6,6 +6,7 @@ does. What does not fit (a field that nobody declared, a value of another type) 
 :mod:`cargo_source.pull.typed`, which keeps it beside the cells. Both ways give the same cells.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from itertools import groupby
@@ -28,6 +29,8 @@ from cargo_source.pull.surprises import Surprises
 from cargo_source.pull.typed import ARROW, arrow_table, finished, times_of
 
 Row = dict[str, Any]
+
+log = logging.getLogger("cargo_source")
 
 MISFITS = 8
 """After so many pages in a row that do not fit, no further one is tried."""
@@ -120,7 +123,7 @@ class Decoder:
 
     def _one_by_one(self, rows: list[Any]) -> pa.Table:
         return arrow_table(
-            [row if isinstance(row, dict) else msgspec.json.decode(row) for row in rows],
+            [row if isinstance(row, dict) else _opened(row) for row in rows],
             self._shape.columns,
             known=self._shape.fields,
             run_id=self._run_id,
@@ -157,6 +160,9 @@ class Decoder:
                 return db.execute(f"SELECT {cells} FROM {source}").to_arrow_table()  # noqa: S608 - our own file
             except (duckdb.InvalidInputException, duckdb.ConversionException):
                 # Its text may quote a cell, and what is wrong is found out value by value.
+                return None
+            except duckdb.Error as error:
+                log.warning("%s: rows are read value by value: %s", self._shape.table, type(error).__name__)
                 return None
 
     def _array(self, column: Column, cells: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -195,6 +201,15 @@ def _row_of(shape: Shape) -> type:
         forbid_unknown_fields=True,
         gc=False,
     )
+
+
+def _opened(row: msgspec.Raw) -> Row:
+    try:
+        opened: Row = msgspec.json.decode(row)
+    except msgspec.DecodeError:
+        # It is JSON, or it would not be here.
+        raise UnexpectedShape("a row holds a number that no double can hold") from None
+    return opened
 
 
 def _pages_of(row: type) -> msgspec.json.Decoder[Any]:

@@ -1,6 +1,7 @@
 """The dlt pipeline that the command line loads with: a DuckDB file, and a private folder for work in progress."""
 
 import os
+import re
 from pathlib import Path
 
 import dlt
@@ -12,6 +13,7 @@ from cargo_source.errors import BadSettings
 from cargo_source.pull.lock import held
 
 NAME = "cargo"
+_UNREADABLE = re.compile(r"['?]|[^/]=")
 FRUGAL = {"preserve_insertion_order": False}
 """Rows of a table have no order, and keeping one takes memory. A limit to it is not set: merges that meet one fail."""
 RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalog"})
@@ -19,6 +21,11 @@ RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalo
 
 def duckdb_pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
     """Give the pipeline that loads into ``database``. Raises BadSettings where a folder cannot be written to."""
+    if _UNREADABLE.search(str(state_dir.resolve())):
+        raise BadSettings(
+            f"--state-dir {state_dir}: DuckDB reads files there, and takes folders called key=value for data, and"
+            " quotes and question marks for more than names; take another folder"
+        )
     prepare_folder(state_dir, "--state-dir")
     if not database.parent.is_dir():
         raise BadSettings(f"--database {database}: there is no folder {database.parent}")

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
@@ -51,23 +51,32 @@ def kept_open(pipeline: Pipeline) -> Iterator[None]:
         raise DestinationRefused.from_cause(error.__cause__ or error, step="opening") from None
     try:
         connection = sql.native_connection
-        _set(connection, "write_buffer_row_group_count", 1)
-        if connection.execute("SELECT count(*) = 0 FROM duckdb_tables()").fetchone()[0]:
-            # Nothing will be changed or deleted: rows that were just written need not be written closer together.
-            _set(connection, "max_vacuum_tasks", 0)
-        with _forgetful(pipeline, connection):
-            yield
-        _brought_in_order(connection)
+        with ExitStack() as tuned:
+            tuned.enter_context(_set(connection, "write_buffer_row_group_count", 1))
+            if connection.execute("SELECT count(*) = 0 FROM duckdb_tables()").fetchone()[0]:
+                # Nothing will be changed or deleted: rows just written need not be written closer together.
+                tuned.enter_context(_set(connection, "max_vacuum_tasks", 0))
+            with _forgetful(pipeline, connection):
+                yield
+            _brought_in_order(connection)
     finally:
         sql.close_connection()
 
 
-def _set(connection: duckdb.DuckDBPyConnection, name: str, value: int) -> None:
-    """Have less kept in memory, or written twice, where this version of DuckDB knows how."""
+@contextmanager
+def _set(connection: duckdb.DuckDBPyConnection, name: str, value: int) -> Iterator[None]:
+    """Have less kept in memory, or written twice, where this version of DuckDB knows how. Others may use it later."""
     try:
+        ((before,),) = connection.execute(f"SELECT current_setting('{name}')").fetchall()
         connection.execute(f"SET {name} = {value}")
     except duckdb.CatalogException:
         log.debug("DuckDB %s has no %s", duckdb.__version__, name)
+        yield
+        return
+    try:
+        yield
+    finally:
+        connection.execute(f"SET {name} = {before}")
 
 
 @contextmanager
@@ -147,7 +156,9 @@ def _brought_in_order(connection: duckdb.DuckDBPyConnection) -> None:
     ((file, limit),) = connection.execute(
         "SELECT path, current_setting('memory_limit') FROM duckdb_databases() WHERE database_name = current_database()"
     ).fetchall()
-    if sum(path.stat().st_size for path in (Path(file), Path(f"{file}.wal")) if path.exists()) < SMALL_FILE:
+    # A database in memory has no file.
+    files = [path for path in (Path(file), Path(f"{file}.wal")) if path.exists()] if file else []
+    if sum(path.stat().st_size for path in files) < SMALL_FILE:
         return
     try:
         if limit.endswith(("GiB", "TiB")):

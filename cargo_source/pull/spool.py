@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,7 +23,7 @@ from cargo_source.pull import sql
 CHUNK_ROWS = 20_000
 """Rows that are typed at once: enough to be quick, few enough to stay small in memory."""
 CHUNK_BYTES = 16 * 1024 * 1024
-"""Bytes of them as Arrow, at about: of long rows there are fewer at once."""
+"""Bytes of them, as they came or else as Arrow: of long rows there are fewer at once."""
 FIRST_ROWS = 1_000
 """Rows that are typed first, and show how long they are."""
 KEPT_DAYS = 3
@@ -210,7 +211,7 @@ class Sheet:
         self._spool, self._schema, self._key, self._typed = spool, schema, tuple(key), typed
         self._lock = threading.Lock()
         self._waiting: list[Any] = []
-        self._enough = FIRST_ROWS
+        self._enough, self._bytes = FIRST_ROWS, 0
         self._typing: deque[Future[None]] = deque()
         self._appending = threading.Lock()
         self._open: tuple[Path, pq.ParquetWriter] | None = None
@@ -222,7 +223,8 @@ class Sheet:
         """Take rows as the API sent them; many at once are typed while others come."""
         with self._lock:
             self._waiting.extend(rows)
-            if len(self._waiting) < min(self._enough, CHUNK_ROWS):
+            self._bytes += sum([len(row) for row in rows if isinstance(row, msgspec.Raw)])
+            if self._bytes < CHUNK_BYTES and len(self._waiting) < min(self._enough, CHUNK_ROWS):
                 return
             self._typing.append(self._spool.typing.submit(self._write, self._taken()))
             ahead = self._typing.popleft() if len(self._typing) > TYPED_AHEAD else None
@@ -230,7 +232,7 @@ class Sheet:
             ahead.result()
 
     def _taken(self) -> list[Any]:
-        taken, self._waiting = self._waiting, []
+        taken, self._waiting, self._bytes = self._waiting, [], 0
         return taken
 
     def _write(self, rows: list[Any]) -> None:
@@ -293,7 +295,7 @@ class Sheet:
         """Forget all rows."""
         with self._lock:
             typing, self._typing = self._typing, deque()
-            self._waiting.clear()
+            self._taken()
         wait(typing)
         with self._appending:
             self._open, self._broken = None, None

@@ -7,7 +7,7 @@ destination that refused them, costs none: they go with the next sync.
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -96,13 +96,13 @@ def load(pipeline: Pipeline) -> list[Row]:
     if not rows:
         return []
     refresh, pipeline.refresh = pipeline.refresh, None
-    spool = _spool(pipeline)
     try:
         if pipeline.has_pending_data:
             pipeline.abort_packages()
-        path = _written(rows, spool)
-        if not _added(pipeline, path):
-            pipeline.run(_source(path, len(rows)))
+        with closing(_spool(pipeline)) as spool:
+            path = _written(rows, spool)
+            if not _added(pipeline, path):
+                pipeline.run(_source(path, len(rows)))
         file.unlink()
     except Exception as error:  # noqa: BLE001 - whatever it is, the sync itself is over, and went as it went
         log.warning("%s: not written (%s): its rows go with the next sync", TABLE, type(error).__name__)
@@ -111,7 +111,6 @@ def load(pipeline: Pipeline) -> list[Row]:
         return rows
     finally:
         pipeline.refresh = refresh
-        spool.close()
 
 
 @contextmanager
@@ -121,11 +120,16 @@ def begun(pipeline: Pipeline) -> Iterator[list[DltSource]]:
     if not is_duckdb(pipeline) or _knows(pipeline) or pipeline.refresh:
         yield []
         return
-    spool = _spool(pipeline)
-    try:
-        yield [_source(_written([], spool), 0)]
-    finally:
-        spool.close()
+    with ExitStack() as opened:
+        try:
+            spool = _spool(pipeline)
+            opened.callback(spool.close)
+            made = [_source(_written([], spool), 0)]
+        except OSError as error:
+            # It can wait: what else the disk refuses is told where it matters.
+            log.debug("%s: not made beforehand: %s", TABLE, error.strerror)
+            made = []
+        yield made
 
 
 def _knows(pipeline: Pipeline) -> bool:

@@ -115,6 +115,12 @@ def test_escapes_do_not_make_a_broken_answer_whole(serve, connect):
         connect(serve(script(Out(body=b'{"a": "\\ud83d", "b": [')))).get("x")
 
 
+def test_an_answer_too_deep_to_read_is_told(serve, connect):
+    """Nobody nests five thousand lists; one who does gets an error of ours."""
+    with pytest.raises(UnexpectedShape, match="not JSON"):
+        connect(serve(script(Out(body=b"[" * 5000 + b"]" * 5000)))).get("x")
+
+
 @pytest.mark.parametrize(("status", "attempts"), [(500, 5), (503, 9)])
 def test_a_server_that_keeps_failing_is_given_up(serve, connect, status, attempts):
     """There is a limit to how often a failing server is asked, and the error says how often it was."""

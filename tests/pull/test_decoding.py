@@ -11,6 +11,7 @@ from cargo_source.api import Reply
 from cargo_source.catalog.columns import Column
 from cargo_source.errors import UnexpectedShape
 from cargo_source.pull import decoding
+from cargo_source.pull import spool as spool_module
 from cargo_source.pull.decoding import MISFITS, Decoder
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
@@ -152,3 +153,29 @@ def test_many_rows_that_fit_are_read_by_duckdb(spool):
     found, _ = reading.page(reply(rows))
     table = reading._by_duckdb(found)
     assert as_dicts(table) == as_dicts(arrow_table(rows, COLUMNS, known=SHAPE.fields, run_id="run", pseudonym=SALT))
+
+
+def test_a_number_that_no_double_holds_is_told(spool):
+    """Inside nested values a page may hold one, which is JSON all the same."""
+    reading = decoder()
+    content = b'{"records": [{"_id": "a", "tags": [1e400]}]}'
+    found, _ = reading.page(Reply(200, {}, content))
+    with pytest.raises(UnexpectedShape, match="no double"):
+        reading.typed(found)
+
+
+def test_long_texts_that_do_not_land_count_as_well(tmp_path, monkeypatch):
+    """What waits in memory is what came, not what lands of it."""
+    monkeypatch.setattr(spool_module, "CHUNK_BYTES", 100_000)
+    own, reading, seen = Spool(tmp_path), decoder(), []
+
+    def typed(rows):
+        seen.append(len(rows))
+        return reading.typed(rows)
+
+    sheet = own.sheet(reading.typed([]).schema, ("_id",), typed)
+    for n in range(30):
+        sheet.add(reading.page(reply([{"_id": f"{n}-{m}", "secret": "x" * 1_000} for m in range(100)]))[0])
+    assert sheet.finish().rows == 3_000
+    assert seen == [100] * 30
+    own.close()

@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 
 import dlt
+import duckdb
 import pytest
 
 from cargo_source import cargo, sync
@@ -163,3 +164,30 @@ def test_a_table_that_another_pipeline_made_keeps_its_rows(target):
         assert before[0][0] > 100
         assert target.query("SELECT count(*) FROM cargo.runs") == before
         assert target.query("SELECT count(DISTINCT uuid) FROM cargo.runs") == before
+
+
+@pytest.mark.parametrize("where", [":memory:", "file.duckdb"])
+def test_a_connection_of_ones_own_is_left_as_it_was(tmp_path, where):
+    """A database that somebody has open, in memory or not, is loaded into, and goes on with its own settings."""
+    ours = ("max_vacuum_tasks", "write_buffer_row_group_count", "memory_limit")
+    with small_box(7, companies=20) as box, duckdb.connect(where if where[0] == ":" else str(tmp_path / where)) as db:
+        settings = [db.execute(f"SELECT current_setting('{name}')").fetchall() for name in ours]
+        pipeline = dlt.pipeline(
+            "own",
+            destination=dlt.destinations.duckdb(db),
+            dataset_name="cargo",
+            pipelines_dir=str(tmp_path / "state"),
+        )
+        for _ in range(2):
+            assert sync(pipeline, cargo(token=box.token, url=box.url, only=["folders"])).status == "complete"
+        assert [db.execute(f"SELECT current_setting('{name}')").fetchall() for name in ours] == settings
+        assert db.execute("SELECT count(*) FROM cargo.folders").fetchall() == [(len(box.truth("folders")),)]
+        assert db.execute("SELECT count(*) FROM cargo._cargo_syncs").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize("name", ["env=prod", "it's", "what?"])
+def test_a_state_folder_that_duckdb_misreads_is_refused(tmp_path, name):
+    """Its files are read by their paths, in which such names mean something."""
+    with pytest.raises(BadSettings, match="take another folder"):
+        duckdb_pipeline(tmp_path / "warehouse.duckdb", "cargo", tmp_path / name / "state")
+    assert not (tmp_path / name).exists()

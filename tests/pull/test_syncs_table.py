@@ -1,5 +1,6 @@
 """The table of syncs: what each sync did to each table, whether it went well or not."""
 
+import errno
 import json
 import stat
 import subprocess
@@ -137,6 +138,20 @@ def test_a_table_of_an_older_version_gets_the_columns_that_it_lacks(own_box, tar
         target.sync(own_box, only=["folders"])
         assert "note" in target.types("_cargo_syncs")
         assert len(told(target)) == rows
+
+
+def test_a_disk_that_refuses_it_stops_no_sync(own_box, target, monkeypatch):
+    """Its rows go with the next sync."""
+    written = syncs._written
+
+    def refused(rows, spool):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(syncs, "_written", refused)
+    assert target.sync(own_box, only=["folders"]).status == "complete"
+    monkeypatch.setattr(syncs, "_written", written)
+    target.sync(own_box, only=["folders"])
+    assert len(told(target)) == 2
 
 
 def test_a_plain_run_of_the_pipeline_does_not_write_it(own_box, target):
