@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Self
@@ -76,7 +76,9 @@ def _set(connection: duckdb.DuckDBPyConnection, name: str, value: int) -> Iterat
     try:
         yield
     finally:
-        connection.execute(f"SET {name} = {before}")
+        # A database that broke takes no settings any more, and what broke it is what has to be told.
+        with suppress(duckdb.Error):
+            connection.execute(f"SET {name} = {before}")
 
 
 @contextmanager
