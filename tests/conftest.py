@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(config, items):
     for item in {item for several in found.values() for item in several}:
         item.add_marker("long")
     missing = [pattern for pattern, several in found.items() if not several]
-    if missing and not config.args_source.name == "ARGS":
+    if missing and config.args_source.name != "ARGS":
         raise pytest.UsageError(f"tests/long.py names tests that do not exist: {missing}")
 
 

@@ -47,7 +47,7 @@ def client_options(settings: Settings) -> dict[str, Any]:
 
 
 _url = lru_cache(maxsize=64)(httpx.URL)
-"""Pages are asked for at the same few addresses; to take one apart costs a tenth of a request."""
+"""Pages are asked for at the same few addresses, which are taken apart once."""
 
 
 def request_options(step: Ask | Fetch, auth: Bearer) -> dict[str, Any]:

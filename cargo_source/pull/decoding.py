@@ -1,4 +1,4 @@
-"""Pages of a model's rows, typed from the very bytes that came: no row becomes a dict, and no cell an object of Python.
+"""Pages of a model's rows, typed from the very bytes that came: no row becomes a dict.
 
 Each page is held against a struct that is made from the model's own columns and that takes nothing else. Where it
 fits, its rows stay the text that they are, and DuckDB makes columns of many of them at once, beside whatever Python

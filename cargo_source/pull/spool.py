@@ -169,12 +169,12 @@ class Spool:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-LONG_GROUP = "64MB"
-"""Size of a row group of rows that are too long for the usual ones."""
+LONG_GROUP = 10_240
+"""Rows in a row group where they are too long for the usual ones."""
 
 
 def write_all(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    """Write what ``query`` gives, in any order, as a parquet file.
+    """Write what ``query`` gives, in its order, as a parquet file.
 
     Rows of hundreds of columns, or of long texts, may not fit into the memory that the spool allows itself: then
     they come in smaller groups, and DuckDB may take what it takes by itself.
@@ -183,12 +183,11 @@ def write_all(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     try:
         db.execute(f"{begun})")
     except duckdb.OutOfMemoryException:
-        db.execute("SET SESSION preserve_insertion_order = false")
         db.execute("RESET GLOBAL memory_limit")
         # DuckDB 1.5 tells the limit that it goes back to, and keeps to it when it is set.
         ((limit,),) = db.execute("SELECT current_setting('memory_limit')").fetchall()
         db.execute(f"SET GLOBAL memory_limit = '{limit}'")
-        db.execute(f"{begun}, ROW_GROUP_SIZE_BYTES '{LONG_GROUP}')")
+        db.execute(f"{begun}, ROW_GROUP_SIZE {LONG_GROUP})")
 
 
 TYPED_AHEAD = 1
@@ -363,7 +362,7 @@ def unique(chunks: list[Chunk], key: Sequence[str], spool: Spool) -> list[Chunk]
             path = spool.new_file()
             rest = "SELECT * EXCLUDE (file_row_number) FROM read_parquet($1, file_row_number = true)"
             rest += " WHERE file_row_number NOT IN (SELECT file_row_number FROM outdone WHERE filename = $1)"
-            db.execute(f"COPY ({rest}) TO '{path}' (FORMAT parquet)", [name])
+            db.execute(f"COPY ({rest}) TO {sql.text(str(path))} (FORMAT parquet)", [name])
             path.chmod(0o600)
             whole[places[name]] = Chunk(path, chunks[places[name]].rows - gone)
     return whole

@@ -149,7 +149,7 @@ def _written(rows: Sequence[Row], spool: Spool) -> Path:
 
 
 def _added(pipeline: Pipeline, path: Path) -> bool:
-    """Add rows to a table that is there, where that can be done by hand: a load of its own takes longer than a sync."""
+    """Add rows to a table that is there, without a load of its own, where that can be done by hand."""
     if not is_duckdb(pipeline) or not _knows(pipeline):
         return False
     new = f"read_parquet({sql.text(str(path))})"

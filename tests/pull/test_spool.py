@@ -91,6 +91,11 @@ def test_rows_that_are_too_long_for_the_spools_memory_are_written_all_the_same(t
     with own.database() as db:
         db.execute("SET GLOBAL memory_limit = '100MB'")
         write_all(db, "SELECT i, repeat(md5(i::VARCHAR), 100) AS long FROM range(100000) AS t(i)", path)
+        assert db.execute("SELECT i FROM read_parquet(?) LIMIT 3 OFFSET 70000", [str(path)]).fetchall() == [
+            (70_000,),
+            (70_001,),
+            (70_002,),
+        ]
         count, long = db.execute(
             "SELECT count(DISTINCT i), min(length(long)) FROM read_parquet(?)", [str(path)]
         ).fetchall()[0]
