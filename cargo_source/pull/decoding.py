@@ -6,68 +6,29 @@ does. What does not fit (a field that nobody declared, a value of another type) 
 :mod:`cargo_source.pull.typed`, which keeps it beside the cells. Both ways give the same cells.
 """
 
-import logging
 import re
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Any
 
-import duckdb
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cargo_source.api import Reply
-from cargo_source.catalog.columns import Column, Type
+from cargo_source.catalog.columns import Column
 from cargo_source.errors import UnexpectedShape
-from cargo_source.pull import sql
+from cargo_source.pull import lines
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.spool import Spool
 from cargo_source.pull.surprises import Surprises
-from cargo_source.pull.typed import ARROW, arrow_table, finished, times_of
+from cargo_source.pull.typed import arrow_table, finished
 
 Row = dict[str, Any]
 
-log = logging.getLogger("cargo_source")
-
-MISFITS = 8
-"""After so many pages in a row that do not fit, no further one is tried."""
-FEW = 200
-"""Fewer rows are typed value by value as soon as DuckDB is asked."""
-
-
-class Unset(msgspec.Struct, forbid_unknown_fields=True):
-    """A native date that some paths wrote: it reads back as ``{}`` and is null."""
-
-
-UNSET = "{}"
-_INT64 = msgspec.Meta(ge=-(2**63), le=2**63 - 1)
-_EXACT = msgspec.Meta(ge=-(2**53), le=2**53)
-_LONGER = msgspec.Meta(min_length=len(UNSET) + 1)
-
-WIRE: dict[Type, Any] = {
-    "text": str | None,
-    "integer": Annotated[int, _INT64] | None,
-    "decimal": int | float | None,
-    "number": Annotated[int, _EXACT] | float | None,
-    "boolean": bool | None,
-    "timestamp": Annotated[str, _LONGER] | Unset | None,
-    "json": msgspec.Raw,
-}
-"""What a cell of each type is on the wire, where DuckDB reads it as :mod:`cargo_source.pull.typed` does.
-
-Integers that a double would round are not among them, nor a text that could be taken for an unset date.
-"""
-
-READ_AS: dict[Type, str] = {"integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "json": "JSON"}
-"""What DuckDB reads them as; all others as text, of which Arrow makes times and decimals."""
-
-_EXACT_DECIMAL = "^-?[0-9]{1,29}([.][0-9]{1,9})?$"
 _UNNAMEABLE = re.compile(r'[\x00-\x1f"\\]')
 """In the name of a field: msgspec takes none of it."""
-_NULL = msgspec.Raw(b"null")
 
 
 class Decoder:
@@ -77,20 +38,18 @@ class Decoder:
         self, shape: Shape, run_id: str, pseudonym: Pseudonym, surprises: Surprises, spool: Spool | None = None
     ) -> None:
         self._shape, self._run_id, self._pseudonym, self._surprises = shape, run_id, pseudonym, surprises
-        # DuckDB does not tell names apart that differ by their case alone.
-        apart = len({column.field.casefold() for column in shape.columns}) == len(shape.columns)
-        self._spool = spool if apart else None
+        self._spool = spool if lines.are_apart([column.field for column in shape.columns]) else None
         nameable = all(field and not _UNNAMEABLE.search(field) for field in shape.fields)
         self._fitting = _pages_of(_row_of(shape) if nameable else dict)
         self._lines = _pages_of(msgspec.Raw)
         self._identified = msgspec.json.Decoder(
             msgspec.defstruct("Identified", [("f0", str | None, None)], rename={"f0": "_id"})
         )
-        self._misfits = 0 if nameable else MISFITS
+        self._misfits = 0 if nameable else lines.MISFITS
 
     def page(self, reply: Reply) -> tuple[list[Any], bool]:
         """Give the rows of a page, as the text that came or as dicts, and whether the workspace was still writing."""
-        if self._misfits < MISFITS:
+        if self._misfits < lines.MISFITS:
             try:
                 page = reply.decode(self._fitting)
             except UnexpectedShape:
@@ -134,56 +93,19 @@ class Decoder:
 
     def _by_duckdb(self, rows: list[msgspec.Raw]) -> pa.Table | None:
         """Type rows that fit; None where one of them is for the other way after all."""
-        if self._spool is None or len(rows) < FEW:
-            return None
-        lines = b"\n".join(rows)
-        # Nobody has promised that there are no line breaks inside of rows.
-        found = self._read(self._spool, lines) if lines.count(b"\n") == len(rows) - 1 else None
-        if found is None or found.num_rows != len(rows):
+        columns = self._shape.columns
+        cells = None
+        if self._spool is not None and len(rows) >= lines.FEW:
+            cells = lines.read(self._spool, self._shape.table, rows, columns, {})
+        if cells is None:
             return None
         arrays = []
-        for index, column in enumerate(self._shape.columns):
-            array = self._array(column, found.column(index))
+        for column in columns:
+            array = lines.array_of(column, cells.column(column.field), self._pseudonym)
             if array is None:
                 return None
             arrays.append(array)
-        return finished([*arrays, pa.nulls(len(rows), pa.string())], self._shape.columns, self._run_id)
-
-    def _read(self, spool: Spool, lines: bytes) -> pa.Table | None:
-        columns = self._shape.columns
-        kinds = ", ".join(f"{sql.text(column.field)}: '{READ_AS.get(column.type, 'VARCHAR')}'" for column in columns)
-        cells = ", ".join(sql.name(column.field) + ("::VARCHAR" if column.type == "json" else "") for column in columns)
-        options = "format = 'newline_delimited', auto_detect = false, compression = 'uncompressed'"
-        with spool.scratch(".ndjson", lines) as path, spool.database() as db:
-            try:
-                source = f"read_json({sql.text(str(path))}, columns = {{{kinds}}}, {options})"
-                return db.execute(f"SELECT {cells} FROM {source}").to_arrow_table()  # noqa: S608 - our own file
-            except (duckdb.InvalidInputException, duckdb.ConversionException):
-                # Its text may quote a cell, and what is wrong is found out value by value.
-                return None
-            except duckdb.Error as error:
-                log.warning("%s: rows are read value by value: %s", self._shape.table, type(error).__name__)
-                return None
-
-    def _array(self, column: Column, cells: pa.ChunkedArray) -> pa.ChunkedArray | None:
-        if column.pii == "null":
-            return pa.nulls(len(cells), ARROW[column.type])
-        if column.pii == "hash":
-            return pa.array(
-                [None if cell is None else self._pseudonym(cell) for cell in cells.to_pylist()], pa.string()
-            )
-        try:
-            if column.type == "timestamp":
-                return times_of(pc.if_else(pc.equal(cells, UNSET), None, cells))
-            if (
-                column.type == "decimal"
-                and not pc.all(pc.match_substring_regex(cells, _EXACT_DECIMAL), min_count=0).as_py()
-            ):
-                # Arrow does not say what it rounds.
-                return None
-            return cells.cast(ARROW[column.type])
-        except pa.ArrowInvalid:
-            return None
+        return finished([*arrays, pa.nulls(len(rows), pa.string())], columns, self._run_id)
 
 
 _ID = attrgetter("f0")
@@ -193,7 +115,7 @@ def _row_of(shape: Shape) -> type:
     """Make the struct that takes the rows of a model, and nothing else; ``f0`` is the identifier."""
     first = sorted(shape.columns, key=lambda column: column.field != "_id")
     fields = {column.field: (_wire(column), _absent(column)) for column in first}
-    fields |= {field: (msgspec.Raw, _NULL) for field in shape.left_out if field not in fields}
+    fields |= {field: (msgspec.Raw, lines.NULL) for field in shape.left_out if field not in fields}
     return msgspec.defstruct(
         "Row",
         [(f"f{index}", *kind) for index, kind in enumerate(fields.values())],
@@ -218,8 +140,8 @@ def _pages_of(row: type) -> msgspec.json.Decoder[Any]:
 
 
 def _wire(column: Column) -> Any:
-    return msgspec.Raw if column.pii == "null" else WIRE[column.type]
+    return msgspec.Raw if column.pii == "null" else lines.WIRE[column.type]
 
 
 def _absent(column: Column) -> Any:
-    return _NULL if _wire(column) is msgspec.Raw else None
+    return lines.NULL if _wire(column) is msgspec.Raw else None

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from cargo_source.catalog import ENTITIES, POINTERS
-from cargo_source.catalog.entity import Entity, Gated, Snapshot, Unfolded, Window
+from cargo_source.catalog.entity import Entity, Gated, Snapshot, Window
 from cargo_source.pull.pages import Row, TooLong
 from cargo_source.pull.session import Read, Session
 from cargo_source.pull.spool import Sheet
@@ -20,8 +20,7 @@ class Landing:
 
     def __init__(self, session: Session, entity: Entity, span: Span, more: Mapping[str, Sheet] | None = None) -> None:
         self._session, self._entity = session, entity
-        self._sheets = {each.table: session.sheet(each) for each in (entity, *children_of(entity.table))}
-        self._children = children_of(entity.table)
+        self._sheets = session.family(entity)
         self._lock = threading.Lock()
         self._kept: dict[tuple[Any, ...], Row] = {}
         self._rows = 0
@@ -79,8 +78,6 @@ class Landing:
         for found in pages:
             page = [row for row in found if self._span.holds(time_at(row, self._cut))] if self._cut else found
             self._sheets[self._entity.table].add(page)
-            for child in self._children:
-                self._sheets[child.table].add([inside for row in page for inside in unfolded(row, child)])
             with self._lock:
                 for row in page:
                     self._remember(row)
@@ -161,21 +158,3 @@ def _cut_by(entity: Entity) -> str:
         case Gated(parent=parent, cursor=cursor) if isinstance(ENTITIES[parent].reading, Snapshot):
             return cursor
     return ""
-
-
-def children_of(table: str) -> list[Entity]:
-    """Give the entities that are unfolded from the rows of ``table``."""
-    return [e for e in ENTITIES.values() if isinstance(e.reading, Unfolded) and e.reading.parent == table]
-
-
-def unfolded(parent: Row, entity: Entity) -> list[Row]:
-    """Give the rows of ``entity`` that lie inside a row of its parent, in a list or in a map."""
-    how = entity.reading
-    if not isinstance(how, Unfolded):
-        raise TypeError(f"{entity.table} is not unfolded")
-    carried = {ours: parent.get(theirs) for ours, theirs in how.carry.items()}
-    inside: list[tuple[object, Row]] = []
-    for name in how.fields:
-        held = parent.get(name) or []
-        inside += held.items() if isinstance(held, dict) else enumerate(held, start=len(inside))
-    return [{**item, **carried, how.position: place} for place, item in inside]

@@ -50,8 +50,9 @@ class Lists:
         *,
         parallel: bool = False,
         most: int | None = None,
+        lines: bool = False,
     ) -> Iterator[list[Row]]:
-        """Give the rows of one list operation, page by page, each key once.
+        """Give the rows of one list operation, page by page, each key once; with ``lines`` as text where they may.
 
         Raises TooLong, before any row, where the server counts more than ``most``.
 
@@ -59,7 +60,7 @@ class Lists:
         that the token may not, or that there is no such operation.
         """
         try:
-            for page in self._pages(entity, call, params, parent, parallel=parallel, most=most):
+            for page in self._pages(entity, call, params, parent, parallel=parallel, most=most, lines=lines):
                 self._answered.add(entity.table)
                 yield [_renamed(row, entity.aliases) for row in page] if entity.aliases else page
         except NotFound as error:
@@ -90,6 +91,7 @@ class Lists:
         *,
         parallel: bool,
         most: int | None,
+        lines: bool,
     ) -> Iterator[list[Row]]:
         path = call.path.format_map(parent) if parent is not None else call.path
         sent = {
@@ -113,11 +115,14 @@ class Lists:
 
         def fetch(offset: int, limit: int) -> Page:
             reply = self._ask(call, path, {**sent, "limit": limit, "offset": offset})
-            count = reply.json().get("count") if call.counted else None
-            if offset == 0 and isinstance(count, int) and not told and (most is None or count <= most):
-                told.append(count)
-                shown.announce(count)
-            return Page(reply.take(call.envelope), count if isinstance(count, int) else None)
+            page = self._session.declared(entity).page(reply, call) if lines else None
+            if page is None:
+                count = reply.json().get("count") if call.counted else None
+                page = Page(reply.take(call.envelope), count if isinstance(count, int) else None)
+            if offset == 0 and page.count is not None and not told and (most is None or page.count <= most):
+                told.append(page.count)
+                shown.announce(page.count)
+            return page
 
         def read(maybe_none: bool) -> Generator[list[Row], None, Proof]:
             many, alone = self._session.many if parallel else map, parent is None

@@ -10,12 +10,13 @@ from cargo_source.catalog.entity import Call, Entity, Gated, Recent, Snapshot, U
 from cargo_source.pull.children import Again, Children, gone_inside
 from cargo_source.pull.deletes import beside
 from cargo_source.pull.following import moved_rows, take_open_rows
-from cargo_source.pull.landing import Landing, children_of
+from cargo_source.pull.landing import Landing
 from cargo_source.pull.pages import Row, TooLong
 from cargo_source.pull.query import swept_by_lists, take_queried
 from cargo_source.pull.session import Read, Session
 from cargo_source.pull.spool import CHUNK_ROWS
 from cargo_source.pull.times import Span, format_time, time_at
+from cargo_source.pull.unfolding import children_of
 
 _SECOND = timedelta(seconds=1)
 
@@ -124,7 +125,7 @@ def _take_piece(session: Session, entity: Entity, window: Window, landing: Landi
     first = piece.start or session.since
     most = LONGEST if piece.end - first > SHORTEST else None
     pages = session.lists.rows(
-        entity, entity.listed_by, filters, piece.parent, parallel=piece.parent is None, most=most
+        entity, entity.listed_by, filters, piece.parent, parallel=piece.parent is None, most=most, lines=True
     )
     try:
         landing.take(pages, piece.name)

@@ -10,12 +10,14 @@ import threading
 import time
 import weakref
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
 
 from cargo_source import __version__
 from cargo_source.api import CargoClient, Reply
@@ -29,6 +31,7 @@ from cargo_source.errors import (
     SettingsError,
     UnexpectedShape,
 )
+from cargo_source.pull.declared import Declared, Typing
 from cargo_source.pull.digest import digest_of
 from cargo_source.pull.evidence import WHOLE, Evidence, Proof
 from cargo_source.pull.landed import Destination, Nothing
@@ -43,6 +46,7 @@ from cargo_source.pull.spool import Sheet, Spool, Spooled
 from cargo_source.pull.surprises import Surprises
 from cargo_source.pull.times import Span, parse_time, time_at
 from cargo_source.pull.typed import arrow_schema, arrow_table
+from cargo_source.pull.unfolding import children_of
 
 if TYPE_CHECKING:
     from cargo_source.api.stats import Counts
@@ -319,10 +323,37 @@ class Session:
 
     def sheet(self, entity: Entity) -> Sheet:
         """Start the sheet of an entity's table."""
+        typing = self._typing(entity)
+        return self.spool.sheet(arrow_schema(typing.columns), entity.key, typing.one_by_one)
+
+    def family(self, entity: Entity) -> dict[str, Sheet]:
+        """Start the sheets of an entity's table and of what is unfolded from its rows: these fill as it does."""
+        declared = self.declared(entity)
+        inside = {child.table: self.sheet(child) for child in declared.children}
+
+        def typed(rows: list[Any]) -> Any:
+            tables = declared.typed(rows)
+            for table, sheet in inside.items():
+                for each in tables[table]:
+                    sheet.add_table(each)
+            return pa.concat_tables(tables[entity.table])
+
+        return {entity.table: self.spool.sheet(arrow_schema(self.columns(entity)), entity.key, typed), **inside}
+
+    def declared(self, entity: Entity) -> Declared:
+        """Give what reads the pages of an entity and types its rows."""
+
+        def make() -> Declared:
+            typing = {each.table: self._typing(each) for each in (entity, *children_of(entity.table))}
+            return Declared(entity, typing, self.run_id, lambda: self.pseudonym, self.spool)
+
+        return self.once(("declared", entity.table), make)
+
+    def _typing(self, entity: Entity) -> Typing:
         columns = self.columns(entity)
         known = entity.fields
 
-        def typed(rows: list[Row]) -> Any:
+        def one_by_one(rows: Sequence[Row]) -> Any:
             return arrow_table(
                 rows,
                 columns,
@@ -334,7 +365,7 @@ class Session:
                 shy=lambda field: self.options.shaping.hides(entity.table, snake_case(field)),
             )
 
-        return self.spool.sheet(arrow_schema(columns), entity.key, typed)
+        return Typing(columns, one_by_one, self.surprises[entity.table])
 
 
 def _clean(spool: Spool, client: CargoClient) -> None:

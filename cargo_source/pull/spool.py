@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -219,10 +218,10 @@ class Sheet:
         self.chunks: list[Chunk] = []
 
     def add(self, rows: Sequence[Any]) -> None:
-        """Take rows as the API sent them; many at once are typed while others come."""
+        """Take rows as dicts, or as text that has its length; many at once are typed while others come."""
         with self._lock:
             self._waiting.extend(rows)
-            self._bytes += sum([len(row) for row in rows if isinstance(row, msgspec.Raw)])
+            self._bytes += sum([len(row) for row in rows if not isinstance(row, dict)])
             if self._bytes < CHUNK_BYTES and len(self._waiting) < min(self._enough, CHUNK_ROWS):
                 return
             self._typing.append(self._spool.typing.submit(self._write, self._taken()))

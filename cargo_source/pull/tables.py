@@ -12,7 +12,6 @@ from cargo_source.catalog.entity import Derived, Entity, Gated, Metered, Recent,
 from cargo_source.pull.agent_runs import read_agent_runs
 from cargo_source.pull.deletes import beside, gone_of_list, marked_before, told
 from cargo_source.pull.digest import differing
-from cargo_source.pull.landing import unfolded
 from cargo_source.pull.listings import Refused
 from cargo_source.pull.members import read_members
 from cargo_source.pull.outcome import Outcome
@@ -23,6 +22,7 @@ from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Normalise
 from cargo_source.pull.spool import Spooled
 from cargo_source.pull.times import Span, format_time, parse_time
+from cargo_source.pull.unfolding import unfolded
 from cargo_source.pull.usage import read_usage
 
 log = logging.getLogger("cargo_source")

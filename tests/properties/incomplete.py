@@ -66,10 +66,17 @@ class Scenario:
         before = digests(target)
         with proxied(self.box, instead=spoiled.instead) as odd:
             try:
-                self.load.sync(target, odd)
+                report = self.load.sync(target, odd)
                 wrong = _moved(self.clean, digests(target), "differs from a clean sync")
-                # An answer to more than was asked shows what a clean sync leaves to the next sweep.
-                if wrong and not self.load.differences(target, self.box):
+                # An answer to more than was asked shows what a clean sync leaves to the next sweep. And what is shown
+                # as unproven holds all rows that there are; those that are gone wait for a read that is proven.
+                unproven = [f"{outcome.table}: " for outcome in report.outcomes if outcome.status == "unproven"]
+                left = (
+                    each
+                    for each in self.load.differences(target, self.box)
+                    if not (each.startswith(tuple(unproven)) and each.endswith(" is not in Cargo"))
+                )
+                if wrong and not any(left):
                     wrong = ""
             except CargoError as error:
                 wrong = _moved(before, digests(target), f"moved in a sync that stopped with {type(error).__name__}")

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from cargo_source.api import Reply
 from cargo_source.catalog.columns import Column
 from cargo_source.errors import UnexpectedShape
-from cargo_source.pull import decoding
+from cargo_source.pull import lines
 from cargo_source.pull import spool as spool_module
-from cargo_source.pull.decoding import MISFITS, Decoder
+from cargo_source.pull.decoding import Decoder
+from cargo_source.pull.lines import MISFITS
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.spool import Spool
@@ -89,7 +90,7 @@ def rows(draw):
 def spool(tmp_path_factory):
     own = Spool(tmp_path_factory.mktemp("spool"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "FEW", 1)
+        patch.setattr(lines, "FEW", 1)
         yield own
     own.close()
 

@@ -56,6 +56,15 @@ def told(done: list[Played]) -> str:
     )
 
 
+def in_processes(left: list[tuple[str, int]], jobs: int) -> Iterator[Played]:
+    """Play seeds side by side, in processes that are followed by new ones from time to time."""
+    # A pool that does so by itself (max_tasks_per_child) may wait for ever for one that has ended (CPython 115634).
+    for start in range(0, len(left), together := 8 * jobs):
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            for future in as_completed([pool.submit(play_one, *each) for each in left[start : start + together]]):
+                yield future.result()
+
+
 def main() -> int:
     """Play what is left; give 1 where something failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
@@ -72,10 +81,8 @@ def main() -> int:
     print(f"{len(left)} seeds to play; the log is {given.log}", flush=True)
     first_syncs = TemporaryDirectory(prefix="cargo-soak-")
     os.environ[FIRST_SYNCS] = first_syncs.name
-    pool = ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), max_tasks_per_child=8)
-    with first_syncs, pool, given.log.open("a") as log:
-        for future in as_completed([pool.submit(play_one, *each) for each in left]):
-            played = future.result()
+    with first_syncs, given.log.open("a") as log:
+        for played in in_processes(left, given.jobs):
             log.write(json.dumps(asdict(played)) + "\n")
             log.flush()
             wrong = f" FAILED: {played.failures[0].strip().splitlines()[-1][:200]}" if played.failures else ""
