@@ -137,7 +137,7 @@ def merging(bench: Bench) -> None:
 
 def nested(bench: Bench) -> None:
     """Runs with their executions, as two tables."""
-    count = bench.size(20_000)
+    count = bench.size(100_000)
     made(["rows.py", str(bench.cache), "runs", str(count)])
     name = f"{count:,} runs with {3 * count:,} executions"
     with bench.place(0, (), "--runs", count) as place:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from cargo_source.api import Reply
 from cargo_source.catalog.columns import Column
-from cargo_source.catalog.entity import Call, Entity
+from cargo_source.catalog.entity import Entity
 from cargo_source.errors import UnexpectedShape
 from cargo_source.pull import lines
 from cargo_source.pull.pages import Page, Row
@@ -70,33 +70,25 @@ class Declared:
         pseudonym: Callable[[], Pseudonym],
         spool: Spool,
     ) -> None:
-        self._entity, self._typing, self._run_id, self._pseudonym, self._spool = (
-            entity,
-            typing,
-            run_id,
-            pseudonym,
-            spool,
-        )
+        self._entity, self._typing, self._run_id = entity, typing, run_id
+        self._pseudonym, self._spool = pseudonym, spool
         self.children = children_of(entity.table)
-        self._misfits = 0 if _is_plain(entity) and all(map(_lies_in_one_list, self.children)) else lines.MISFITS
-        self._inside = {}
-        if self._misfits == 0:
-            self._inside = {how_unfolded(child).fields[0]: child for child in self.children}
+        plain = entity.call is not None and _is_plain(entity) and all(map(_lies_in_one_list, self.children))
+        self._misfits = 0 if plain else lines.MISFITS
+        self._inside = {how_unfolded(child).fields[0]: child for child in self.children if plain}
+        if plain:
+            # Here, where no other thread does so too: msgspec keeps what it knows of a struct while it finds it out.
             items = {field: list[_row_of(child, _on_the_wire(child))] | None for field, child in self._inside.items()}  # type: ignore[misc] # made here
-            self._fitting = _row_of(entity, entity.columns, **items)
-            texts = [(field, msgspec.Raw, lines.NULL) for field in self._inside]
-            self._texts = msgspec.json.Decoder(list[msgspec.defstruct("Texts", texts)])  # type: ignore[misc] # made here
-        self._pages: dict[str, tuple[Any, Any]] = {}
+            envelope = entity.listed_by.envelope
+            self._fitting = _pages_of(envelope, _row_of(entity, entity.columns, **items))
+            self._texts = _pages_of(envelope, msgspec.Raw)
 
-    def page(self, reply: Reply, call: Call) -> Page | None:
-        """Read a page whose rows are as declared; None where one is not."""
+    def page(self, reply: Reply) -> Page | None:
+        """Read a page of the entity's list whose rows are as declared; None where one is not."""
         if self._misfits >= lines.MISFITS:
             return None
-        if call.envelope not in self._pages:
-            self._pages[call.envelope] = _pages_of(call.envelope, self._fitting), _pages_of(call.envelope, msgspec.Raw)
-        fitting, texts = self._pages[call.envelope]
         try:
-            page = reply.decode(fitting)
+            page = reply.decode(self._fitting)
         except UnexpectedShape:
             self._misfits += 1
             return None
@@ -105,8 +97,8 @@ class Declared:
             for field in self._inside:
                 # It was looked at; the text has it.
                 setattr(row, field, None)
-        found: list[Any] = [*map(Line, page.rows, reply.decode(texts).rows)]
-        return Page(found, page.count if call.counted else None)
+        found: list[Any] = [*map(Line, page.rows, reply.decode(self._texts).rows)]
+        return Page(found, page.count if self._entity.listed_by.counted else None)
 
     def typed(self, rows: Sequence[Any]) -> dict[str, list[pa.Table]]:
         """Type rows, in their order, and those inside of them, by table."""
@@ -119,7 +111,7 @@ class Declared:
         return found
 
     def _one_by_one(self, rows: Sequence[Any]) -> dict[str, list[pa.Table]]:
-        opened = [row if isinstance(row, dict) else msgspec.json.decode(row.text) for row in rows]
+        opened = [row if isinstance(row, dict) else lines.opened(row.text) for row in rows]
         found = {self._entity.table: [self._typing[self._entity.table].one_by_one(opened)]}
         for child in self.children:
             inside = [item for row in opened for item in unfolded(row, child)]
@@ -131,27 +123,16 @@ class Declared:
         """Type rows that fit; None where one of them is for the other way after all."""
         if len(rows) < lines.FEW:
             return None
-        plain = [column for column in self._entity.columns if column.field not in self._inside]
         inside = {field: _on_the_wire(child) for field, child in self._inside.items()}
-        cells = lines.read(self._spool, self._entity.table, rows, plain, inside)
+        cells = lines.read(self._spool, self._entity.table, rows, self._entity.columns, inside)
         if cells is None:
             return None
-        by_field = {field: cells.column(field) for field in cells.column_names} | self._texts_of(rows)
+        by_field = {field: cells.column(field) for field in cells.column_names}
         tables = {self._entity.table: self._table(self._entity, by_field)}
         for child in self._inside.values():
             tables[child.table] = self._table(child, unfolded_cells(cells, child))
-        return {table: [made] for table, made in tables.items() if made is not None} if all(tables.values()) else None
-
-    def _texts_of(self, rows: list[msgspec.Raw]) -> dict[str, pa.ChunkedArray]:
-        """Give what rows are unfolded from as the text that it is, for it lands so too."""
-        found = self._texts.decode(b"[" + b",".join(rows) + b"]")
-        arrays = {}
-        for field in self._inside:
-            texts = [bytes(getattr(row, field)) for row in found]
-            arrays[field] = pa.chunked_array(
-                [pa.array([None if text == b"null" else text for text in texts], pa.binary()).cast(pa.string())]
-            )
-        return arrays
+        found = {table: [made] for table, made in tables.items() if made is not None}
+        return found if len(found) == len(tables) else None
 
     def _table(self, entity: Entity, cells: Mapping[str, pa.ChunkedArray]) -> pa.Table | None:
         typing = self._typing[entity.table]

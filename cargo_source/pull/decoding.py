@@ -82,7 +82,7 @@ class Decoder:
 
     def _one_by_one(self, rows: list[Any]) -> pa.Table:
         return arrow_table(
-            [row if isinstance(row, dict) else _opened(row) for row in rows],
+            [row if isinstance(row, dict) else lines.opened(row) for row in rows],
             self._shape.columns,
             known=self._shape.fields,
             run_id=self._run_id,
@@ -123,15 +123,6 @@ def _row_of(shape: Shape) -> type:
         forbid_unknown_fields=True,
         gc=False,
     )
-
-
-def _opened(row: msgspec.Raw) -> Row:
-    try:
-        opened: Row = msgspec.json.decode(row)
-    except msgspec.DecodeError:
-        # It is JSON, or it would not be here.
-        raise UnexpectedShape("a row holds a number that no double can hold") from None
-    return opened
 
 
 def _pages_of(row: type) -> msgspec.json.Decoder[Any]:

@@ -4,6 +4,7 @@ Who uses it holds each row against a struct of :data:`WIRE` first: then DuckDB r
 :mod:`cargo_source.pull.typed` would. What does not fit goes value by value there.
 """
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cargo_source.catalog.columns import Column, Type
+from cargo_source.errors import UnexpectedShape
 from cargo_source.pull import sql
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.spool import Spool
@@ -30,6 +32,9 @@ FEW = 200
 class Unset(msgspec.Struct, forbid_unknown_fields=True):
     """A native date that some paths wrote: it reads back as ``{}`` and is null."""
 
+
+msgspec.json.Decoder(Unset)
+"""Found out about here, once: threads that do so at the same time, for structs that share this one, break msgspec."""
 
 UNSET = "{}"
 _INT64 = msgspec.Meta(ge=-(2**63), le=2**63 - 1)
@@ -60,7 +65,7 @@ NULL = msgspec.Raw(b"null")
 def read(
     spool: Spool, table: str, lines: Sequence[bytes], columns: Sequence[Column], inside: Mapping[str, Sequence[Column]]
 ) -> pa.Table | None:
-    """Read the fields of ``columns`` out of rows, and lists of objects of such fields from under ``inside``.
+    """Read the fields of ``columns`` out of rows, and as ``field[]`` the objects in lists under those of ``inside``.
 
     Gives them by their names on the wire; None where one of the rows is for the other way after all.
     """
@@ -68,25 +73,38 @@ def read(
     # Nobody has promised that there are no line breaks inside of rows.
     if content.count(b"\n") != len(lines) - 1:
         return None
-    kinds = {column.field: _READ_AS.get(column.type, "VARCHAR") for column in columns}
-    cells = {column.field: "::VARCHAR" if column.type == "json" else "" for column in columns}
+    kinds = ", ".join(f"{sql.text(column.field)}: {sql.text(_read_as(column))}" for column in columns)
+    cells = [sql.name(column.field) + ("::VARCHAR" if column.type == "json" else "") for column in columns]
     for field, within in inside.items():
-        members = ", ".join(f"{sql.name(column.field)} {_READ_AS.get(column.type, 'VARCHAR')}" for column in within)
-        kinds[field], cells[field] = f"STRUCT({members})[]", ""
-    typed = ", ".join(f"{sql.text(field)}: {sql.text(kind)}" for field, kind in kinds.items())
-    chosen = ", ".join(sql.name(field) + cast for field, cast in cells.items())
+        items = json.dumps([{column.field: _read_as(column) for column in within}])
+        cells.append(f"from_json({sql.name(field)}, {sql.text(items)})")
     options = "format = 'newline_delimited', auto_detect = false, compression = 'uncompressed'"
     with spool.scratch(".ndjson", content) as path, spool.database() as db:
         try:
-            source = f"read_json({sql.text(str(path))}, columns = {{{typed}}}, {options})"
-            found = db.execute(f"SELECT {chosen} FROM {source}").to_arrow_table()  # noqa: S608 - our own file
+            source = f"read_json({sql.text(str(path))}, columns = {{{kinds}}}, {options})"
+            found = db.execute(f"SELECT {', '.join(cells)} FROM {source}").to_arrow_table()  # noqa: S608 - our own file
         except (duckdb.InvalidInputException, duckdb.ConversionException):
             # Its text may quote a cell, and what is wrong is found out value by value.
             return None
         except duckdb.Error as error:
             log.warning("%s: rows are read value by value: %s", table, type(error).__name__)
             return None
-    return found.rename_columns([*cells]) if found.num_rows == len(lines) else None
+    names = [*(column.field for column in columns), *(f"{field}[]" for field in inside)]
+    return found.rename_columns(names) if found.num_rows == len(lines) else None
+
+
+def _read_as(column: Column) -> str:
+    return _READ_AS.get(column.type, "VARCHAR")
+
+
+def opened(line: msgspec.Raw) -> dict[str, Any]:
+    """Give a row as a dict. Raises UnexpectedShape."""
+    try:
+        found: dict[str, Any] = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        # It is JSON, or it would not be here.
+        raise UnexpectedShape("a row holds a number that no double can hold") from None
+    return found
 
 
 def are_apart(fields: Sequence[str]) -> bool:

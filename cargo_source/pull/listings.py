@@ -115,7 +115,7 @@ class Lists:
 
         def fetch(offset: int, limit: int) -> Page:
             reply = self._ask(call, path, {**sent, "limit": limit, "offset": offset})
-            page = self._session.declared(entity).page(reply, call) if lines else None
+            page = self._session.declared(entity).page(reply) if lines else None
             if page is None:
                 count = reply.json().get("count") if call.counted else None
                 page = Page(reply.take(call.envelope), count if isinstance(count, int) else None)

@@ -46,7 +46,7 @@ def entity_rows(pull: Pull, table: str) -> Sheet:
         # A variant of its own hints: dlt empties the state of a resource that replaces its table.
         hints = dlt.mark.make_hints(table_name=table, write_disposition=_disposition(session, table))
         yield dlt.mark.with_hints([], hints, create_table_variant=True)
-    yield from _files(read.spooled, new=new)
+    yield from _files(read.spooled, table, new=new)
     if not session.windowed:
         session.memory.keep_state(table, **read.state)
 
@@ -241,21 +241,20 @@ def _model_files(session: Session, read: ModelRead, before: dict[str, Any], outc
     )
     # The resource fills a table for each model: the hints of this one come first, as a variant of the resource.
     yield dlt.mark.with_hints([], hints, create_table_variant=True)
-    yield from _files(spooled, new=new, table=table)
+    yield from _files(spooled, table, new=new)
 
 
-def _files(spooled: Spooled, *, new: bool, table: str | None = None) -> Sheet:
+def _files(spooled: Spooled, table: str, *, new: bool) -> Sheet:
     """Hand finished files to dlt as they are; a table without rows gets an empty one, which makes it."""
     chunks = spooled.chunks or ([spooled.empty()] if new else [])
     for chunk in chunks:
         yield _file(chunk, table)
 
 
-def _file(chunk: Chunk, table: str | None = None) -> DataItemWithMeta:
+def _file(chunk: Chunk, table: str) -> DataItemWithMeta:
     item = dlt.mark.with_file_import(str(chunk.path), "parquet", chunk.rows)
-    if table is not None:
-        # dlt passes the data, here none, to the function that names the table.
-        item.data = table
+    # dlt passes the data, here none, to the function that names the table.
+    item.data = table
     return item
 
 

@@ -182,6 +182,8 @@ def _resources(pull: Pull, tables: tuple[str, ...], *, with_records: bool) -> It
         resource = dlt.resource(
             entity_rows,
             name=table,
+            # Each file says its table: else dlt forgets the hints of a variant when those of another table come.
+            table_name=table_named,
             columns=dlt_columns(
                 pull.options.columns(entity),
                 entity.key,

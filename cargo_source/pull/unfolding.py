@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,25 +26,35 @@ def unfolded(parent: Row, entity: Entity) -> list[Row]:
     """Give the rows of ``entity`` that lie inside a row of its parent, in a list or in a map."""
     how = how_unfolded(entity)
     carried = {ours: parent.get(theirs) for ours, theirs in how.carry.items()}
-    inside: list[tuple[object, Row]] = []
+    inside: list[tuple[object, Any]] = []
     for name in how.fields:
-        held = parent.get(name) or []
-        inside += held.items() if isinstance(held, dict) else enumerate(held, start=len(inside))
-    return [{**item, **carried, how.position: place} for place, item in inside]
+        held = parent.get(name)
+        # What is neither a list nor a map lands with its parent only.
+        if isinstance(held, dict):
+            inside += held.items()
+        elif isinstance(held, list):
+            inside += enumerate(held, start=len(inside))
+    return [{**_as_object(item), **carried, how.position: place} for place, item in inside]
+
+
+def _as_object(item: Any) -> Row:
+    # Nothing says what an item is that is no object: it is kept beside the cells.
+    return item if isinstance(item, dict) else {"item": item}
 
 
 def unfolded_cells(parents: pa.Table, entity: Entity) -> dict[str, pa.ChunkedArray]:
-    """Give the same from columns, by field: of parents whose one field of ``entity`` is a list of structs."""
+    """Give the same from columns, by field: of parents whose one field of ``entity`` stands there as ``field[]``."""
     how = how_unfolded(entity)
     (field,) = how.fields
-    lists = parents.column(field).combine_chunks()
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
-    of = np.repeat(np.arange(len(lengths)), lengths)
+    lists = parents.column(f"{field}[]").combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    first = pc.subtract(pc.cumulative_sum(lengths), lengths)
+    of = pc.list_parent_indices(lists)
     items = lists.flatten()
     found: dict[str, Any] = {
         member.name: pa.chunked_array([values]) for member, values in zip(items.type, items.flatten(), strict=True)
     }
-    found |= {ours: parents.column(theirs).take(pa.array(of)) for ours, theirs in how.carry.items()}
-    first = np.repeat(np.cumsum(lengths) - lengths, lengths)
-    found[how.position] = pa.chunked_array([pa.array(np.arange(len(of)) - first)])
+    found |= {ours: parents.column(theirs).take(of) for ours, theirs in how.carry.items()}
+    place = pc.subtract(pc.cumulative_sum(pa.repeat(1, len(items))), pc.add(first.take(of), 1))
+    found[how.position] = pa.chunked_array([place])
     return found

@@ -114,12 +114,12 @@ def test_a_load_that_comes_twice_marks_each_row_once(target, box, mode, monkeypa
     target.sync(box, **ROWS, deletes=mode)
     plain = resources._files
 
-    def twice(spooled, **options):
-        yield from plain(spooled, **options)
+    def twice(spooled, table, **options):
+        yield from plain(spooled, table, **options)
         for chunk in spooled.chunks:
             again = chunk.path.with_suffix(".again.parquet")
             shutil.copy(chunk.path, again)
-            yield resources._file(resources.Chunk(again, chunk.rows), options.get("table"))
+            yield resources._file(resources.Chunk(again, chunk.rows), table)
 
     monkeypatch.setattr(resources, "_files", twice)
     gone = remove(box)

@@ -108,12 +108,12 @@ def test_a_load_that_comes_twice_doubles_no_stay(target, only, monkeypatch):
 
     plain = resources._files
 
-    def twice(spooled, **options):
-        yield from plain(spooled, **options)
+    def twice(spooled, table, **options):
+        yield from plain(spooled, table, **options)
         for chunk in spooled.chunks:
             again = Path(f"{chunk.path}.again.parquet")
             shutil.copy(chunk.path, again)
-            yield resources._file(resources.Chunk(again, chunk.rows), options.get("table"))
+            yield resources._file(resources.Chunk(again, chunk.rows), table)
 
     with small_box(3, companies=20) as box:
         firsts = {}

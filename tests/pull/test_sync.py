@@ -44,6 +44,13 @@ def test_the_sandbox_is_not_sparse(synced):
     assert {outcome.status for outcome in report.outcomes} == {"complete"}
 
 
+def test_a_first_sync_writes_each_table_once(full_box, target):
+    """New tables need no merging, whichever of them are read at the same time: none is staged."""
+    target.sync(full_box, only=["workflows", "batches", "runs", "executions", "spans"], models=[])
+    staged = target.query("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'cargo_staging'")
+    assert {table for (table,) in staged} <= {"_dlt_version", "_cargo_syncs"}
+
+
 def test_a_second_sync_with_nothing_new_moves_next_to_nothing(synced, full_box):
     """What is read again lies in the lookback; whole lists are compared and not written."""
     target, first = synced
