@@ -22,8 +22,13 @@ class UnusableExport(Exception):
     """An export that cannot be used: it is no parquet, or lacks keys. The text says which."""
 
 
-def conform(raw: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseudonym) -> Chunk:
-    """Rewrite a parquet file of the spool into the table's schema. Raises UnusableExport where a row has no key."""
+def conform(
+    raw: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseudonym, *, ordered: bool = False
+) -> Chunk:
+    """Rewrite a parquet file of the spool into the table's schema, with its rows in their order where that is wanted.
+
+    Raises UnusableExport where a row has no key.
+    """
     target = spool.new_file()
     with spool.database() as db:
         # A statement may be quoted in an error: the salt is in none.
@@ -32,7 +37,8 @@ def conform(raw: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseud
         cells = [f"{_cell(column, found.get(column.field))} AS {sql.name(column.name)}" for column in shape.columns]
         cells += [f"{_extra(shape, found)} AS {EXTRA}", f"{sql.text(run_id)} AS {RUN_ID}"]
         cells.append(f"NULL::TIMESTAMPTZ AS {DELETED_AT}")
-        write_all(db, f"SELECT {', '.join(cells)} FROM read_parquet({sql.text(str(raw))})", target)  # noqa: S608 - our own files
+        query = f"SELECT {', '.join(cells)} FROM read_parquet({sql.text(str(raw))})"  # noqa: S608 - our own files
+        write_all(db, query, target, ordered=ordered)
         key = next(sql.name(column.name) for column in shape.columns if column.field == "_id")
         rows = db.execute(f"SELECT count(*), count({key}) FROM read_parquet(?)", [str(target)]).fetchone()  # noqa: S608 - as above
     if rows is None or rows[0] != rows[1]:

@@ -37,14 +37,16 @@ _OPTIONS = (
 )
 
 
-def read_csv(raw: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseudonym) -> Chunk:
-    """Rewrite a csv file, packed by gzip or not, into the table's schema as parquet.
+def read_csv(
+    raw: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseudonym, *, ordered: bool = False
+) -> Chunk:
+    """Rewrite a csv file, packed by gzip or not, into the table's schema as parquet, in its order where that is wanted.
 
     Raises UnusableExport where the file is broken or cut short, where its header is none, or where a row has no key.
     """
     plain = _unpacked(raw)
     try:
-        return _rewrite(plain, spool, shape, run_id, pseudonym)
+        return _rewrite(plain, spool, shape, run_id, pseudonym, ordered=ordered)
     finally:
         if plain != raw:
             plain.unlink(missing_ok=True)
@@ -71,7 +73,7 @@ def _unpacked(raw: Path) -> Path:
     return plain
 
 
-def _rewrite(plain: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseudonym) -> Chunk:
+def _rewrite(plain: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Pseudonym, *, ordered: bool) -> Chunk:
     names = _header(plain)
     found = _physical(names, shape)
     places = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(names)))
@@ -85,7 +87,7 @@ def _rewrite(plain: Path, spool: Spool, shape: Shape, run_id: str, pseudonym: Ps
         # A statement may be quoted in an error: the salt is in none.
         db.execute("CREATE TEMP TABLE pseudonym AS SELECT ?::VARCHAR AS salt", [pseudonym.reveal_salt()])
         try:
-            write_all(db, f"SELECT {', '.join(cells)} FROM {source}", target)  # noqa: S608 - our own files
+            write_all(db, f"SELECT {', '.join(cells)} FROM {source}", target, ordered=ordered)  # noqa: S608 - our own files
         except duckdb.InvalidInputException:
             # DuckDB's own words quote the row.
             raise UnusableExport("as csv that is cut short or broken") from None

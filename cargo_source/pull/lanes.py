@@ -121,7 +121,7 @@ def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Lan
         try:
             got = 0
             for link in answer_links(answer):
-                got += bring(session, link, shape, sheet, "parquet")
+                got += bring(session, link, shape, sheet, "parquet", ordered=part.limit is not None)
                 session.watch(shape.table, got, before)
         except LinkExpired:
             if attempt == EXPORTS:
@@ -139,8 +139,11 @@ def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Lan
     )
 
 
-def bring(session: Session, link: str, shape: Shape, sheet: Sheet, *formats: str) -> int:
-    """Bring the file of an export into the sheet and count its rows; it has to be of one of ``formats``."""
+def bring(session: Session, link: str, shape: Shape, sheet: Sheet, *formats: str, ordered: bool = False) -> int:
+    """Bring the file of an export into the sheet and count its rows; it has to be of one of ``formats``.
+
+    ``ordered`` says that its rows are to stay in their order, for whoever takes the first ones.
+    """
     raw = session.spool.new_file(".download")
     try:
         kind = session.client.download(link, raw).kind
@@ -149,7 +152,7 @@ def bring(session: Session, link: str, shape: Shape, sheet: Sheet, *formats: str
         if kind not in formats:
             raise UnusableExport(f"as {kind}")
         read = conform if kind == "parquet" else read_csv
-        chunk = read(raw, session.spool, shape, session.run_id, session.pseudonym)
+        chunk = read(raw, session.spool, shape, session.run_id, session.pseudonym, ordered=ordered)
         sheet.add_chunk(chunk)
         return chunk.rows
     finally:

@@ -101,7 +101,8 @@ def _export(session: Session, segment: SegmentRead, sheet: Sheet) -> Landing:
     before, got = _count(session, segment), 0
     for attempt in range(1, EXPORTS + 1):
         try:
-            got = sum(bring(session, link, segment.shape, sheet, *SNIFFED) for link in _links(session, segment))
+            links, ordered = _links(session, segment), bool(segment.row.get("sort"))
+            got = sum(bring(session, link, segment.shape, sheet, *SNIFFED, ordered=ordered) for link in links)
         except LinkExpired:
             if attempt == EXPORTS:
                 raise

@@ -168,19 +168,21 @@ class Spool:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+GROUP = 30_720
+"""Rows in a row group where their order does not matter, so that each thread keeps no more than one group in memory."""
 LONG_GROUP = 10_240
 """Rows in a row group where they are too long for the usual ones."""
 
 
-def write_all(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    """Write what ``query`` gives, in its order, as a parquet file.
+def write_all(db: duckdb.DuckDBPyConnection, query: str, path: Path, *, ordered: bool = True) -> None:
+    """Write what ``query`` gives, in its order or in any, as a parquet file.
 
     Rows of hundreds of columns, or of long texts, may not fit into the memory that the spool allows itself: then
     they come in smaller groups, and DuckDB may take what it takes by itself.
     """
-    begun = f"COPY ({query}) TO {sql.text(str(path))} (FORMAT parquet"
+    begun = f"COPY ({query}) TO {sql.text(str(path))} (FORMAT parquet, PRESERVE_ORDER {ordered}"
     try:
-        db.execute(f"{begun})")
+        db.execute(f"{begun})" if ordered else f"{begun}, ROW_GROUP_SIZE {GROUP})")
     except duckdb.OutOfMemoryException:
         db.execute("RESET GLOBAL memory_limit")
         # DuckDB 1.5 tells the limit that it goes back to, and keeps to it when it is set.
