@@ -6,14 +6,14 @@ the children of one that is not listed any more stay as they are.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cargo_source.catalog.entity import Entity, Gated, Unfolded
+from cargo_source.catalog.entity import Entity, Gated
 from cargo_source.pull.deletes import (
     FEW,
     MARKED,
@@ -35,25 +35,58 @@ from cargo_source.pull.pages import Row
 from cargo_source.pull.session import Session
 from cargo_source.pull.spool import Chunk, Spooled
 from cargo_source.pull.typed import arrow_schema
+from cargo_source.pull.unfolding import how_unfolded
 
 
-def gone_inside(session: Session, entity: Entity, how: Unfolded, spooled: Spooled) -> Spooled:
-    """Add tombstones of what lay inside of parents that were read again and does no more.
+def latest_inside(entity: Entity, spooled: Spooled, origin: Entity, read: Spooled) -> Spooled:
+    """Leave out what lay inside of earlier versions of rows of ``origin`` that came twice, and does no more."""
+    how = how_unfolded(entity)
+    shown = origin.name_of(how.fields[0])
+    if not read.outdone or not spooled.rows or shown not in read.schema.names:
+        return spooled
+    ((ours, theirs),) = how.carry.items()
+    place, by, own = (
+        names_of([n]) for n in (entity.name_of(how.position), entity.name_of(ours), origin.name_of(theirs))
+    )
+    counted = f"SELECT {own}, json_array_length({shown}) AS held FROM {files(paths_of(read))}"  # noqa: S608 - our own names
+    chunks = []
+    with spooled.spool.database() as db:
+        db.execute(f"CREATE TEMP TABLE counted AS {counted}")
+        for chunk in spooled.chunks:
+            path = spooled.spool.new_file()
+            source = f"{files([chunk.path])} AS a ANTI JOIN counted AS b ON a.{by} = b.{own} AND a.{place} >= b.held"
+            db.execute(f"COPY (FROM {source}) TO {quoted([str(path)])} (FORMAT parquet)")
+            path.chmod(0o600)
+            rows = int(pq.read_metadata(path).num_rows)
+            chunks.append(chunk if rows == chunk.rows else Chunk(path, rows))
+    return replace(spooled, chunks=[chunk for chunk in chunks if chunk.rows])
 
-    A parent that shows nothing of the kind tells nothing: the field may have been left out of the answer.
+
+def gone_inside(session: Session, entity: Entity, spooled: Spooled, origin: Entity, read: Spooled) -> Spooled:
+    """Add tombstones of what lay inside of rows of ``origin`` that were read again and does no more.
+
+    A row that shows nothing of the kind, not even an empty list, tells nothing: the field may have been left out of
+    the answer.
     """
-    if entity.table not in session.tables or not spooled.rows or not follows_deletes(session, entity.table):
+    if entity.table not in session.tables or not read.rows or not follows_deletes(session, entity.table):
         return spooled
     if session.evidence(entity.table).doubted:
         return spooled
-    by, read = entity.name_of(next(iter(how.carry))), files(paths_of(spooled))
+    how = how_unfolded(entity)
+    ((ours, theirs),) = how.carry.items()
+    by, own, shown = entity.name_of(ours), origin.name_of(theirs), origin.name_of(how.fields[0])
+    parents = f"SELECT {by} FROM {files(paths_of(spooled))}"  # noqa: S608 - our own names
+    if shown in read.schema.names:
+        parents += f" UNION SELECT {own} AS {by} FROM {files(paths_of(read))} WHERE {shown} IS NOT NULL"  # noqa: S608 - as above
     with session.spool.database() as db:
-        parents = db.execute(f"SELECT DISTINCT {by} FROM {read} LIMIT {FEW + 1}").fetchall()  # noqa: S608 - our own names
-    where = f"{by} IN ({quoted(parent for (parent,) in parents)})" if len(parents) <= FEW else "1 = 1"
+        some = db.execute(f"SELECT DISTINCT {by} FROM ({parents}) LIMIT {FEW + 1}").fetchall()  # noqa: S608 - as above
+    if not some:
+        return spooled
+    where = f"{by} IN ({quoted(parent for (parent,) in some)})" if len(some) <= FEW else "1 = 1"
     here = live_keys(session, entity.table, entity.key, where)
     of_these = session.spool.new_file()
     with session.spool.database() as db:
-        query = f"FROM {files([here])} AS a SEMI JOIN {read} AS b USING ({names_of([by])})"
+        query = f"FROM {files([here])} AS a SEMI JOIN ({parents}) AS b USING ({names_of([by])})"
         db.execute(f"COPY ({query}) TO {quoted([str(of_these)])} (FORMAT parquet)")
     gone, count = lacking(session, entity.key, [of_these], paths_of(spooled))
     marks = tombstones(session, entity.table, entity.key, gone, count) if count else []

@@ -21,7 +21,7 @@ from cargo_source.catalog.entity import Entity
 from cargo_source.errors import UnexpectedShape
 from cargo_source.pull import lines
 from cargo_source.pull.pages import Page, Row
-from cargo_source.pull.secrets import MAY_HOLD
+from cargo_source.pull.secrets import MAY_HOLD, unsuspicious
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.spool import CHUNK_ROWS, Spool
 from cargo_source.pull.surprises import Surprises
@@ -112,6 +112,8 @@ class Declared:
 
     def _one_by_one(self, rows: Sequence[Any]) -> dict[str, list[pa.Table]]:
         opened = [row if isinstance(row, dict) else lines.opened(row.text) for row in rows]
+        for child in self.children:
+            opened = [_without_suspects(row, child) for row in opened]
         found = {self._entity.table: [self._typing[self._entity.table].one_by_one(opened)]}
         for child in self.children:
             inside = [item for row in opened for item in unfolded(row, child)]
@@ -154,6 +156,21 @@ class Declared:
         if column.type != "json" or column.field in self._inside or column.pii:
             return False
         return bool(pc.any(pc.match_substring_regex(array, MAY_HOLD.pattern), min_count=0).as_py())
+
+
+def _without_suspects(row: Row, child: Entity) -> Row:
+    """Give a row in whose items nothing is left that nobody has declared and that is named like a secret."""
+    found = {}
+    for field in how_unfolded(child).fields:
+        held = row.get(field)
+        if isinstance(held, list) and any(isinstance(item, dict) and not item.keys() <= child.fields for item in held):
+            found[field] = [_unsuspicious_item(item, child) if isinstance(item, dict) else item for item in held]
+    return {**row, **found} if found else row
+
+
+def _unsuspicious_item(item: Row, child: Entity) -> Row:
+    unknown: Row = unsuspicious({name: value for name, value in item.items() if name not in child.fields})
+    return {name: value for name, value in item.items() if name in child.fields or name in unknown} | unknown
 
 
 def _is_plain(entity: Entity) -> bool:

@@ -60,6 +60,15 @@ def follows_deletes(session: Session, table: str) -> bool:
     )
 
 
+def followed(session: Session, table: str) -> str:
+    """Say for the next sync what becomes of rows that are gone, if all that are here were looked at.
+
+    In a table that another pipeline made, or of which the state was lost, they could not be.
+    """
+    known = columns_of(session, table) or table in session.memory.anew or session.destination.lacks(table)
+    return session.options.deletes if known or not session.destination.readable else "ignore"
+
+
 def columns_of(session: Session, table: str) -> dict[str, Any]:
     """Give the columns that a table has in the destination; none where it cannot be asked."""
     return session.destination.types(table) if session.destination.readable else {}

@@ -50,7 +50,8 @@ def read_list(  # noqa: PLR0913 - a list, and all that says when it is at its en
     """Give all rows, page by page, each key once, and at last what shows that they are all.
 
     A pass over the list is believed when it held still: where the server counts, the count stayed the same and as
-    many rows came in that pass; where it does not, no row came twice. Else another pass is made. The end of an
+    many rows came in that pass; where it does not, no row came twice, and pages that were asked to overlap by a row
+    did, so that none slipped from one to the other. Else another pass is made. The end of an
     uncounted list is asked for a second time with ``confirm``, where the last page may have been a full one by all
     that ``evidence`` knows of the entity's pages, and where there are no rows unless ``maybe_none`` says that this may
     be. Raises IncompleteRead when a count stays out of reach, and TooLong, before any row, when the server counts more
@@ -64,7 +65,7 @@ def read_list(  # noqa: PLR0913 - a list, and all that says when it is at its en
         counts.clear()
         keys: set[object] = set()
         rows = 0
-        for page in _pass(fetch, size, many, ending := _Ending(confirm, maybe_none, evidence)):
+        for page in _pass(fetch, size, key, many, ending := _Ending(confirm, maybe_none, evidence)):
             if page.count is not None:
                 counts.add(_wanted(page.count, None if seen else most, what))
             identities = [key(row) for row in page.rows]
@@ -80,7 +81,7 @@ def read_list(  # noqa: PLR0913 - a list, and all that says when it is at its en
                 yield list(fresh.values())
         if len(counts) == 1 and len(keys) in counts:
             return Proof(COUNTED, expected=len(keys), got=len(keys))
-        if not counts and rows == len(keys):
+        if not counts and rows == len(keys) and not ending.slipped:
             return Proof(ending.ground)
     expected = max(counts, default=0)
     if stuck == PASSES:
@@ -104,6 +105,8 @@ class _Ending:
     def __init__(self, confirm: bool, maybe_none: bool, evidence: Evidence) -> None:
         self._confirm, self._maybe_none, self._evidence = confirm, maybe_none, evidence
         self.ground = ""
+        self.slipped = False
+        """Whether a page did not share the one row with the page before it that it was to share."""
 
     def needs(self, page: Page) -> int:
         """Give it after a page with rows, or after a first one without: there, one answer may be enough."""
@@ -117,8 +120,15 @@ class _Ending:
         self.ground = CONFIRMED if self._confirm or full else SHORT
         return 1 + (self._confirm or full)
 
+    def overlap(self, page: Page) -> int:
+        """Say how many rows the next page has to share with this one: one, where there may be a next one at all.
 
-def _pass(fetch: Fetch, size: int, many: Many, ending: _Ending) -> Iterator[Page]:
+        Nobody counts these rows, and nobody would miss one that slips into this page when another one goes.
+        """
+        return int(page.count is None and len(page.rows) > 1 and self._evidence.may_be_full(len(page.rows)))
+
+
+def _pass(fetch: Fetch, size: int, key: Callable[[Row], object], many: Many, ending: _Ending) -> Iterator[Page]:
     first = fetch(0, size)
     yield first
     offset = len(first.rows)
@@ -132,11 +142,22 @@ def _pass(fetch: Fetch, size: int, many: Many, ending: _Ending) -> Iterator[Page
         yield from many(filled, starts)
         offset += step * len(starts)
     left = ending.needs(first)
+    before, overlap = first.rows, ending.overlap(first)
     while left:
-        page = fetch(offset, size)
-        yield page
-        offset += len(page.rows)
-        left = ending.needs(page) if page.rows else left - 1
+        page = fetch(offset - overlap, size)
+        rows = page.rows
+        if overlap:
+            shared = {key(row) for row in before} & {key(row) for row in rows}
+            if len(shared) == overlap:
+                rows = [row for row in rows if key(row) not in shared]
+            else:
+                ending.slipped = True
+        yield Page(rows, page.count)
+        offset += len(page.rows) - (overlap if page.rows else 0)
+        if rows:
+            left, before, overlap = ending.needs(page), page.rows, ending.overlap(page)
+        else:
+            left, overlap = left - 1, 0
 
 
 def _fill(fetch: Fetch, start: int, want: int) -> Page:

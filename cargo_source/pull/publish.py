@@ -2,7 +2,8 @@
 
 DuckDB lets nobody open a file that somebody writes. The copy lies in a hidden folder beside the file and has its name,
 because DuckDB calls a database by the name of its file. What a sync that was killed left there is finished if its load
-had been completed, for the state counts on that load; else it is removed.
+had been completed, for the state counts on that load; else it is removed, and so is what a window left, which is not
+in the state: it comes again whole.
 """
 
 import json
@@ -44,7 +45,12 @@ class Publication:
         """Make the copy, and have the pipeline load into it. Raises DestinationRefused."""
         try:
             self._folder.mkdir(mode=0o700)
-            self._take_copy()
+            try:
+                self._take_copy()
+            except BaseException:
+                # Half a copy would fill the disk until the next sync.
+                self.drop()
+                raise
         except (OSError, duckdb.Error) as error:
             raise DestinationRefused.from_cause(error, step="copy") from None
         settings = self._destination.config_params
@@ -95,10 +101,21 @@ class Publication:
     def _finish_or_remove(self) -> None:
         if self._copy.exists() and self._stamp.exists():
             load = self._pipeline.state.get("sources", {}).get("cargo", {}).get("load")
-            if load and self._is_as_copied() and _holds(self._copy, self._pipeline.dataset_name or "", str(load)):
+            # One that was there before says nothing of the load that was cut off.
+            if load and self._is_as_copied() and self._copy_alone_holds(str(load)):
                 log.warning("an earlier sync was cut off before it published what it had loaded: done now")
                 self._rename()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _copy_alone_holds(self, load: str) -> bool:
+        dataset = self._pipeline.dataset_name or ""
+        try:
+            if not _holds(self._copy, dataset, load):
+                return False
+        except duckdb.Error:
+            # It broke with the sync.
+            return False
+        return not (self._original.exists() and _holds(self._original, dataset, load, read_only=True))
 
 
 def finish_earlier(pipeline: Pipeline) -> None:
@@ -149,11 +166,13 @@ def _facts(file: Path) -> list[int] | None:
     return [seen.st_ino, seen.st_size, seen.st_mtime_ns, int(_wal(file).exists())]
 
 
-def _holds(file: Path, dataset: str, load: str) -> bool:
-    try:
-        with duckdb.connect(str(file)) as db:
-            query = f'SELECT count(*) FROM "{dataset}"._dlt_loads WHERE load_id = ?'  # noqa: S608 - the name is the user's own
+def _holds(file: Path, dataset: str, load: str, *, read_only: bool = False) -> bool:
+    """Say whether a load was completed in a database. Raises what DuckDB raises for one that cannot be read."""
+    with duckdb.connect(str(file), read_only=read_only) as db:
+        query = f'SELECT count(*) FROM "{dataset}"._dlt_loads WHERE load_id = ?'  # noqa: S608 - the name is the user's own
+        try:
             found = db.execute(query, [load]).fetchone()
-    except duckdb.Error:
-        return False
+        except duckdb.CatalogException:
+            # Nothing was ever loaded.
+            return False
     return bool(found and found[0])

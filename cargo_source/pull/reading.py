@@ -7,7 +7,7 @@ from typing import Any
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Call, Entity, Gated, Recent, Snapshot, Unfolded, Window
-from cargo_source.pull.children import Again, Children, gone_inside
+from cargo_source.pull.children import Again, Children, gone_inside, latest_inside
 from cargo_source.pull.deletes import beside
 from cargo_source.pull.following import moved_rows, take_open_rows
 from cargo_source.pull.landing import Landing
@@ -72,8 +72,9 @@ def _window(session: Session, entity: Entity, window: Window, span: Span) -> Rea
         take_open_rows(session, entity, span, landing, read_entity)
     read = landing.finish()
     for child in children_of(entity.table):
-        if isinstance(child.reading, Unfolded):
-            read.sheets[child.table] = gone_inside(session, child, child.reading, read.sheets[child.table])
+        if child.table in read.sheets:
+            inside = latest_inside(child, read.sheets[child.table], entity, read.sheets[entity.table])
+            read.sheets[child.table] = gone_inside(session, child, inside, entity, read.sheets[entity.table])
     return read
 
 

@@ -44,11 +44,17 @@ def entity_rows(pull: Pull, table: str) -> Sheet:
         start_anew(table)
     if new or read.spooled.chunks:
         # A variant of its own hints: dlt empties the state of a resource that replaces its table.
-        hints = dlt.mark.make_hints(table_name=table, write_disposition=_disposition(session, table))
+        disposition = _disposition(session, table)
+        hints = dlt.mark.make_hints(table_name=table, write_disposition=disposition, columns=_marks_of(disposition))
         yield dlt.mark.with_hints([], hints, create_table_variant=True)
     yield from _files(read.spooled, table, new=new)
     if not session.windowed:
         session.memory.keep_state(table, **read.state)
+
+
+def _marks_of(disposition: TWriteDispositionConfig) -> dict[str, Any] | None:
+    """Say that marks remove nothing where a table is written anew: there is nothing to remove, and dlt warns of it."""
+    return {DELETED_AT: {"name": DELETED_AT, "hard_delete": False}} if disposition == REPLACE else None
 
 
 def _disposition(session: Session, table: str) -> TWriteDispositionConfig:
@@ -232,11 +238,14 @@ def _model_files(session: Session, read: ModelRead, before: dict[str, Any], outc
     marked = [] if drift.retyped else marked_before(session, table, [key], before)
     spooled = beside(session, read.spooled, [key], marked)
     outcome.lane, outcome.rows = read.landing.lane, spooled.rows
+    disposition = _disposition(session, table)
     hints = dlt.mark.make_hints(
         table_name=table,
-        columns=dlt_columns(read.shape.columns, (key,), hard=session.options.deletes == "hard"),
+        columns=dlt_columns(
+            read.shape.columns, (key,), hard=session.options.deletes == "hard" and disposition != REPLACE
+        ),
         primary_key=key,
-        write_disposition=_disposition(session, table),
+        write_disposition=disposition,
         additional_table_hints={"description": read.shape.description},
     )
     # The resource fills a table for each model: the hints of this one come first, as a variant of the resource.

@@ -304,7 +304,9 @@ class Sheet:
 
     def finish(self) -> "Spooled":
         """Write what is waiting and make keys unique: of rows with one key, the one that came last stays."""
-        return Spooled(self._schema, unique(self.settle(), self._key, self._spool), self._spool)
+        chunks = self.settle()
+        kept = unique(chunks, self._key, self._spool)
+        return Spooled(self._schema, kept, self._spool, outdone=kept != chunks)
 
 
 @dataclass(frozen=True)
@@ -314,6 +316,8 @@ class Spooled:
     schema: pa.Schema
     chunks: list[Chunk]
     spool: Spool
+    outdone: bool = False
+    """Whether a row came more than once, and earlier versions of it were left out."""
 
     @property
     def rows(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Derived, Entity, Gated, Metered, Recent, Snapshot, Unfolded, Window
 from cargo_source.pull.agent_runs import read_agent_runs
-from cargo_source.pull.deletes import beside, gone_of_list, marked_before, told
+from cargo_source.pull.deletes import beside, followed, gone_of_list, marked_before, told
 from cargo_source.pull.digest import differing
 from cargo_source.pull.listings import Refused
 from cargo_source.pull.members import read_members
@@ -96,7 +96,7 @@ def _read(session: Session, entity: Entity, fold: Normalise) -> tuple[Spooled, d
         "columns": session.memory.fingerprint(entity),
         "watermark": format_time(session.now),
         "swept_at": format_time(session.now) if span.sweep else kept["swept_at"],
-        "deletes": session.options.deletes,
+        "deletes": followed(session, entity.table),
     }
     if (snapshot := _snapshot_behind(entity)) is not None:
         return _read_list(session, entity, snapshot, kept, state, fold)

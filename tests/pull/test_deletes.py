@@ -4,10 +4,12 @@ import shutil
 from datetime import timedelta
 
 import pytest
+from dlt.common import logger
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings, IncompleteRead
 from cargo_source.pull import deletes, patience, resources, sweeps
+from cargo_source.pull.destination import duckdb_pipeline
 from cargo_source.pull.pipeline_destination import PipelineDestination
 from cargo_source.sandbox.identity import Stream
 from tests.proxy import proxied
@@ -382,3 +384,15 @@ def test_options_that_make_no_sense_are_told(target, box, options):
     """Before anything is read."""
     with pytest.raises(BadSettings, match=next(iter(options))):
         target.sync(box, only=["tools"], **options)
+
+
+def test_hard_deletes_begin_without_warnings(target, box, monkeypatch):
+    """A first sync writes new tables, from which nothing is to be removed; later ones remove."""
+    told = []
+    monkeypatch.setattr(logger, "warning", lambda *words: told.append(words), raising=False)
+    target.sync(box, only=["agents", "runs", "executions"], models=["default.companies"], deletes="hard")
+    assert told == []
+    target.sync(box, only=["agents", "runs", "executions"], deletes="hard")
+    schema = duckdb_pipeline(target.database, "cargo", target.folder / "state").schemas["cargo"]
+    # Of a table that nothing was written to since, nothing had to be removed either.
+    assert schema.tables["runs"]["columns"]["_cargo_deleted_at"]["hard_delete"] is True

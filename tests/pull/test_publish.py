@@ -147,3 +147,36 @@ def test_publishing_needs_a_file(own_box, tmp_path):
     pipeline = dlt.pipeline("p", pipelines_dir=str(tmp_path), destination=dlt.destinations.duckdb(":memory:"))
     with pytest.raises(BadSettings, match="DuckDB file"):
         sync(pipeline, cargo(token=own_box.token, url=own_box.url, only=ONLY), publish=True)
+
+
+KILLED_WINDOW = """
+import os, sys
+from pathlib import Path
+from dlt.common.storages.load_package import PackageStorage
+from cargo_source import backfill, cargo
+from cargo_source.pull.destination import duckdb_pipeline
+
+done = PackageStorage.complete_job
+
+def killed(self, *about):
+    done(self, *about)
+    os._exit(9)
+
+PackageStorage.complete_job = killed
+folder, url, token = sys.argv[1:]
+pipeline = duckdb_pipeline(Path(folder) / "warehouse.duckdb", "cargo", Path(folder) / "state")
+backfill(pipeline, cargo(token=token, url=url, only=["workflows", "runs"], window=("2026-01-01", None)), publish=True)
+"""
+
+
+def test_half_a_window_is_never_published(own_box, target):
+    """A backfill that is killed while it loads leaves a copy that holds the last sync, and half of what is new."""
+    only = ["workflows", "runs", "agents"]
+    target.sync(own_box, only=only, publish=True)
+    own_box.advance(days=1)
+    before = digest(target)
+    command = [sys.executable, "-c", KILLED_WINDOW, str(target.folder), own_box.url, own_box.token]
+    assert subprocess.run(command, capture_output=True).returncode == 9
+    with pytest.raises(PermissionDenied):
+        target.sync(own_box, token=own_box.token_without("ai"), only=only, publish=True)
+    assert (digest(target), left(target)) == (before, [])

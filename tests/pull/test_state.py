@@ -14,6 +14,7 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings, Busy, PermissionDenied
 from cargo_source.pull.destination import duckdb_pipeline
 from cargo_source.pull.lock import held
+from tests.proxy import proxied
 from tests.small import small_box
 from tests.target import differences
 
@@ -191,3 +192,26 @@ def test_a_state_folder_that_duckdb_misreads_is_refused(tmp_path, name):
     with pytest.raises(BadSettings, match="take another folder"):
         duckdb_pipeline(tmp_path / "warehouse.duckdb", "cargo", tmp_path / name / "state")
     assert not (tmp_path / name).exists()
+
+
+def test_another_pipeline_finds_what_is_gone_by_its_second_sync(own_box, tmp_path):
+    """It cannot compare what it has no schema of: the next sync knows that nobody has looked yet."""
+    gone = own_box.truth("agents")[0]["uuid"]
+
+    def without(_method, path, body):
+        if path.endswith("agents/list"):
+            body["agents"] = [agent for agent in body["agents"] if agent["uuid"] != gone]
+        return body
+
+    def load(name, url):
+        destination = dlt.destinations.duckdb(str(tmp_path / "shared.duckdb"))
+        pipeline = dlt.pipeline(name, str(tmp_path / "state"), destination=destination, dataset_name="cargo")
+        sync(pipeline, cargo(token=own_box.token, url=url, only=["agents"]))
+
+    load("one", own_box.url)
+    with proxied(own_box, after=without) as odd:
+        load("two", odd.url)
+        load("two", odd.url)
+    with duckdb.connect(str(tmp_path / "shared.duckdb")) as db:
+        marked = db.execute("SELECT uuid FROM cargo.agents WHERE _cargo_deleted_at IS NOT NULL").fetchall()
+    assert marked == [(gone,)]

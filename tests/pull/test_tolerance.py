@@ -122,7 +122,7 @@ def odd_box(request):
                 # As many as the bare change counts.
                 found = {"records": [{"_kind": kind, "_id": "r1"} for kind in ("added", "removed")], "columns": []}
             if offset:
-                found = {name: [] if isinstance(value, list) else value for name, value in found.items()}
+                found = {name: value[offset:] if isinstance(value, list) else value for name, value in found.items()}
             content = json.dumps(found).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
