@@ -53,12 +53,14 @@ def kept_open(pipeline: Pipeline) -> Iterator[None]:
         connection = sql.native_connection
         with ExitStack() as tuned:
             tuned.enter_context(_set(connection, "write_buffer_row_group_count", 1))
-            if connection.execute("SELECT count(*) = 0 FROM duckdb_tables()").fetchone()[0]:
+            new = connection.execute("SELECT count(*) = 0 FROM duckdb_tables()").fetchone()[0]
+            if new:
                 # Nothing will be changed or deleted: rows just written need not be written closer together.
                 tuned.enter_context(_set(connection, "max_vacuum_tasks", 0))
             with _forgetful(pipeline, connection):
                 yield
-            _brought_in_order(connection)
+            # When a new file is closed, its rows would be written again after all: a fifth of 500,000 rows' time.
+            _brought_in_order(connection, smallest=0 if new else SMALL_FILE)
     finally:
         sql.close_connection()
 
@@ -153,14 +155,14 @@ class _Forgetting(Collector):
         self._progress.on_end_trace(*about)
 
 
-def _brought_in_order(connection: duckdb.DuckDBPyConnection) -> None:
+def _brought_in_order(connection: duckdb.DuckDBPyConnection, smallest: int) -> None:
     """Have DuckDB write what it has put off, in little memory: when it is closed, it takes as much as it may."""
     ((file, limit),) = connection.execute(
         "SELECT path, current_setting('memory_limit') FROM duckdb_databases() WHERE database_name = current_database()"
     ).fetchall()
     # A database in memory has no file.
     files = [path for path in (Path(file), Path(f"{file}.wal")) if path.exists()] if file else []
-    if sum(path.stat().st_size for path in files) < SMALL_FILE:
+    if not files or sum(path.stat().st_size for path in files) < smallest:
         return
     try:
         if limit.endswith(("GiB", "TiB")):
