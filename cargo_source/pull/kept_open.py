@@ -162,14 +162,17 @@ def _brought_in_order(connection: duckdb.DuckDBPyConnection, smallest: int) -> N
     ).fetchall()
     # A database in memory has no file.
     files = [path for path in (Path(file), Path(f"{file}.wal")) if path.exists()] if file else []
-    if not files or sum(path.stat().st_size for path in files) < smallest:
+    size = sum(path.stat().st_size for path in files)
+    if not files or size < smallest:
         return
+    # A limit below a gigabyte keeps it small already, and what is small needs none.
+    lowered = size >= SMALL_FILE and limit.endswith(("GiB", "TiB"))
     try:
-        if limit.endswith(("GiB", "TiB")):
-            # Else somebody keeps it small already.
+        if lowered:
             connection.execute(f"SET memory_limit = '{CHECKPOINT_MEMORY}'")
         connection.execute("CHECKPOINT")
     except duckdb.Error as error:
         log.info("the database is brought in order when it is closed: %s", type(error).__name__)
     finally:
-        connection.execute(f"SET memory_limit = '{limit}'")
+        if lowered:
+            connection.execute(f"SET memory_limit = '{limit}'")

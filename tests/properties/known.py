@@ -47,7 +47,6 @@ KNOWN = [
     ),
     Gap("empty page with its count", "ai/chats/list", True, "chats", "first sync", _UNTOLD),
     Gap("empty page with its count", "orchestration/batches/list", True, "runs", "first sync", _UNTOLD),
-    Gap("dropped later page", "orchestration/batches/list", True, "runs", "first sync", _UNTOLD),
     Gap("empty page, count 0", "orchestration/(runs|spans|traces)/list", None, "runs", "first sync", _ALIKE),
     Gap(
         "page without its first row",

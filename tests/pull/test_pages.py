@@ -109,10 +109,7 @@ def test_a_server_that_knows_no_offset_is_told_of():
 
 @pytest.mark.parametrize(("lost", "asked"), [(None, [0, 30]), (99, [0, 99, 100, 130, 0, 99, 130])])
 def test_an_empty_page_after_a_full_one_is_not_the_end_at_its_first_word(lost, asked):
-    """Where nothing counts, a short page and an empty one end a list; after a full one, a page may have been lost.
-
-    Whether a row slipped from one page to the next while one was lost shows in another pass.
-    """
+    """A short page and an empty one end a list; after a full one, a page may have been lost, and another pass tells."""
     evidence = Evidence()
     assert evidence.may_be_full(100)
     calls = []
