@@ -18,6 +18,8 @@ import hypothesis
 import pytest
 
 import tests.quick_dlt  # noqa: F401 - it works on dlt's modules
+from cargo_source.pull import lines
+from cargo_source.pull.spool import Spool
 from tests.long import LONG
 
 # Two busy cores make single examples slow; that says nothing about what is tested.
@@ -71,3 +73,13 @@ def _first_syncs(tmp_path_factory, worker_id):
     shared = (base if worker_id == "master" else base.parent) / "first-syncs"
     shared.mkdir(exist_ok=True)
     os.environ[FIRST_SYNCS] = str(shared)
+
+
+@pytest.fixture(scope="module")
+def spool(tmp_path_factory):
+    """A spool in which DuckDB types lines however few they are."""
+    own = Spool(tmp_path_factory.mktemp("spool"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "FEW", 1)
+        yield own
+    own.close()

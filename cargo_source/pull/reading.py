@@ -72,9 +72,8 @@ def _window(session: Session, entity: Entity, window: Window, span: Span) -> Rea
         take_open_rows(session, entity, span, landing, read_entity)
     read = landing.finish()
     for child in children_of(entity.table):
-        if child.table in read.sheets:
-            inside = latest_inside(child, read.sheets[child.table], entity, read.sheets[entity.table])
-            read.sheets[child.table] = gone_inside(session, child, inside, entity, read.sheets[entity.table])
+        inside = latest_inside(child, read.sheets[child.table], entity, read.sheets[entity.table])
+        read.sheets[child.table] = gone_inside(session, child, inside, entity, read.sheets[entity.table])
     return read
 
 

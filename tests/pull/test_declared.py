@@ -12,7 +12,6 @@ from cargo_source.errors import UnexpectedShape
 from cargo_source.pull import lines
 from cargo_source.pull.declared import Declared, Line, Typing
 from cargo_source.pull.shaping import Pseudonym
-from cargo_source.pull.spool import Spool
 from cargo_source.pull.surprises import Surprises
 from cargo_source.pull.times import time_at
 from cargo_source.pull.typed import arrow_table
@@ -94,15 +93,6 @@ def runs(draw):
     if draw(st.integers(0, 5)):
         row["executions"] = draw(items | st.none() if draw(st.integers(0, often)) else no_map)
     return row
-
-
-@pytest.fixture(scope="module")
-def spool(tmp_path_factory):
-    own = Spool(tmp_path_factory.mktemp("spool"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "FEW", 1)
-        yield own
-    own.close()
 
 
 @given(st.lists(st.lists(runs(), max_size=3), max_size=4))

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from cargo_source.api import Reply
 from cargo_source.catalog.columns import Column
 from cargo_source.errors import UnexpectedShape
-from cargo_source.pull import lines
 from cargo_source.pull import spool as spool_module
 from cargo_source.pull.decoding import Decoder
 from cargo_source.pull.lines import MISFITS
@@ -84,15 +83,6 @@ def rows(draw):
     if not draw(st.integers(0, 9)):
         row["unknown"] = draw(anything)
     return row
-
-
-@pytest.fixture(scope="module")
-def spool(tmp_path_factory):
-    own = Spool(tmp_path_factory.mktemp("spool"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "FEW", 1)
-        yield own
-    own.close()
 
 
 @given(st.lists(st.lists(rows(), max_size=3), max_size=4))

@@ -125,6 +125,21 @@ def test_who_writes_into_the_file_meanwhile_loses_nothing(own_box, target, monke
     assert {row["status"] for row in target.rows("_cargo_syncs")} == {"complete", "failed"}
 
 
+def test_half_a_copy_is_removed_at_once(own_box, target, monkeypatch):
+    """A disk that is full while the file is copied is not kept so until the next sync."""
+    target.sync(own_box, only=ONLY, publish=True)
+    before = digest(target)
+
+    def full(_original, copy):
+        copy.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("cargo_source.pull.publish.shutil.copyfile", full)
+    with pytest.raises(DestinationRefused, match="No space left"):
+        target.sync(own_box, only=ONLY, publish=True)
+    assert (digest(target), left(target)) == (before, [])
+
+
 def test_what_was_written_last_is_in_the_copy(own_box, target):
     """Rows that lie in the log beside the file, as after a crash, are copied with it."""
     target.sync(own_box, only=ONLY)
