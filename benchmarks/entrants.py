@@ -41,6 +41,10 @@ LIMITS = {
     "export": Entrant("limit: DuckDB reads the parquet files", "limit.py", ("parquet", "{rows}"), reads="parquet"),
     "csv": Entrant("limit: DuckDB reads the csv files", "limit.py", ("csv", "{rows}"), reads="csv"),
 }
+LEAST = {
+    client: Entrant(f"limit: dlt and {client}, nothing checked or kept", "least.py", (client, "{rows}"), sql=False)
+    for client in ("httpx", "pycurl")
+}
 TUNED = Entrant("dlt rest_api, tuned", "rest_api.py", ("tuned",))
 DEFAULTS = Entrant("dlt rest_api, defaults", "rest_api.py", ("defaults",), dialect="unnested")
 SINGER = Entrant("Singer SDK tap, target-duckdb", "singer.py", peer="singer")
