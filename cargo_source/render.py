@@ -144,8 +144,8 @@ def report(done: SyncReport, database: Path | None) -> None:
     news = [each for each in done.outcomes if each.rows or each.note or each.status != "complete"]
     if news:
         out.print(outcomes_table(news, evidence=max(17, out.width - OTHERS_WIDTH)))
-    if len(news) < len(done.outcomes):
-        out.print(f"{len(done.outcomes) - len(news)} tables have nothing new.")
+    if quiet := len(done.outcomes) - len(news):
+        out.print("1 table has nothing new." if quiet == 1 else f"{quiet} tables have nothing new.")
     where = escape(f" into {database}, schema {done.dataset}") if database else ""
     out.print(f"{done.rows:,} rows{where} in {done.seconds:.1f} s with {_asked(done)}: {done.status}")
     for outcome in done.outcomes:
