@@ -16,6 +16,11 @@ NAME = "cargo"
 _UNREADABLE = re.compile(r"['?]|[^/]=")
 FRUGAL = {"preserve_insertion_order": False}
 """Rows of a table have no order, and keeping one takes memory. A limit to it is not set: merges that meet one fail."""
+UNLOGGED = "SET GLOBAL checkpoint_threshold = '16MB'"
+"""What is larger goes to its place when it is committed, as DuckDB has it by itself.
+
+Up to the gigabyte that dlt sets, it is written to the log first. Statements come after what dlt sets.
+"""
 RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalog"})
 
 
@@ -56,7 +61,9 @@ def _pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
     return dlt.pipeline(
         NAME,
         pipelines_dir=str(state_dir.resolve()),
-        destination=dlt.destinations.duckdb(DuckDbCredentials(str(database.resolve()), global_config=FRUGAL)),
+        destination=dlt.destinations.duckdb(
+            DuckDbCredentials(str(database.resolve()), global_config=FRUGAL, statements=[UNLOGGED])
+        ),
         dataset_name=dataset,
     )
 

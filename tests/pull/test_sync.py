@@ -8,6 +8,7 @@ import pytest
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Snapshot
+from cargo_source.pull.destination import duckdb_pipeline
 from tests.small import small_box
 from tests.target import Target, differences
 
@@ -49,6 +50,15 @@ def test_a_first_sync_writes_each_table_once(full_box, target):
     target.sync(full_box, only=["workflows", "batches", "runs", "executions", "spans"], models=[])
     staged = target.query("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'cargo_staging'")
     assert {table for (table,) in staged} <= {"_dlt_version", "_cargo_syncs"}
+
+
+def test_what_is_large_is_not_written_to_the_databases_log_first(box, target):
+    """A load of more than 16 MB goes to its place when it is committed, whatever dlt sets: that is said after it."""
+    target.sync(box, only=["agents"], models=[])
+    pipeline = duckdb_pipeline(target.database, "cargo", target.folder / "state")
+    with pipeline.destination_client("cargo").sql_client as client:
+        (setting,) = client.execute_sql("SELECT current_setting('checkpoint_threshold')")
+    assert setting == ("15.2 MiB",)
 
 
 def test_a_second_sync_with_nothing_new_moves_next_to_nothing(synced, full_box):
