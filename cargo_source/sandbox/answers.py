@@ -58,6 +58,7 @@ class Answer:
     listed: str | None = None
     rows: int = 0
     media_type: str = "application/json"
+    status: int = 200
 
     def encoded(self) -> bytes:
         """Give the body as JSON."""

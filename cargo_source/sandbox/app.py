@@ -62,7 +62,9 @@ def _endpoint(desk: Desk, operation: Operation) -> Endpoint:
             call = Call(desk.store, params, path, any(fault.kind == "expired_link" for fault in fired))
             answer = _answered(operation, call, fired)
         visit.rows = answer.rows
-        return _broken(Response(answer.encoded(), media_type=answer.media_type), fired)
+        # An answer without a body has no type either.
+        kind = answer.media_type if answer.status != 204 else None
+        return _broken(Response(answer.encoded(), answer.status, media_type=kind), fired)
 
     return endpoint
 

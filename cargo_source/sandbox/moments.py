@@ -1,5 +1,6 @@
 """The sandbox's time: milliseconds since 1970 inside, ISO 8601 with milliseconds and Z on the wire."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -7,6 +8,8 @@ SECOND = 1_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+
+DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

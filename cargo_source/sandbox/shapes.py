@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from cargo_source.sandbox.moments import iso
+from cargo_source.sandbox.moments import DATE_TIME, iso
 
 Path = tuple[str | int, ...]
 Issue = dict[str, Any]
 Check = Callable[[Any, Path, list[Issue]], Any]
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
-DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 LARGEST_INTEGER = 9_007_199_254_740_991
 """The largest integer that a JSON client is sure to keep; the documented bound of `offset`."""
 
@@ -103,8 +102,8 @@ def _type_name(value: Any) -> str:
     return names.get(type(value), "number")
 
 
-def text(*, pattern: re.Pattern[str] | None = None, called: str = "") -> Field:
-    """Take a text, of a pattern if one is given."""
+def text(*, pattern: re.Pattern[str] | None = None, called: str = "", least: int = 0) -> Field:
+    """Take a text, of a pattern if one is given, and of so many characters at least."""
 
     def check(value: Any, path: Path, issues: list[Issue]) -> Any:
         if not isinstance(value, str):
@@ -112,6 +111,9 @@ def text(*, pattern: re.Pattern[str] | None = None, called: str = "") -> Field:
         elif pattern and not pattern.fullmatch(value):
             broken = {"code": "invalid_string", "validation": called, "message": f"Invalid {called}"}
             issues.append({**broken, "path": list(path)})
+        elif len(value) < least:
+            message = f"String must contain at least {least} character(s)"
+            issues.append({"code": "too_small", "minimum": least, "path": list(path), "message": message})
         return value
 
     return Field(check)
@@ -214,7 +216,7 @@ def one_of(*values: str) -> Field:
     return Field(check)
 
 
-def several(item: Field, *, least: int = 0) -> Field:
+def several(item: Field, *, least: int = 0, most: int | None = None) -> Field:
     """Take a list whose items each pass."""
 
     def check(value: Any, path: Path, issues: list[Issue]) -> Any:
@@ -224,6 +226,9 @@ def several(item: Field, *, least: int = 0) -> Field:
         if len(value) < least:
             message = f"Array must contain at least {least} element(s)"
             issues.append({"code": "too_small", "minimum": least, "path": list(path), "message": message})
+        if most is not None and len(value) > most:
+            message = f"Array must contain at most {most} element(s)"
+            issues.append({"code": "too_big", "maximum": most, "path": list(path), "message": message})
         return [item.check(each, (*path, place), issues) for place, each in enumerate(value)]
 
     return Field(check, many=True)

@@ -36,6 +36,7 @@ from cargo_source.sandbox.workspace.usage import Usage
 from cargo_source.sandbox.workspace.warehouse import PhysicalColumn, Warehouse, columns_of, model_uuid
 from cargo_source.sandbox.workspace.workflow_releases import WorkflowReleases
 from cargo_source.sandbox.workspace.workflows import Plan, Workflows, tool_uuid
+from cargo_source.sandbox.workspace.writing import Writing
 
 if TYPE_CHECKING:
     import duckdb
@@ -72,6 +73,7 @@ class World:
         self._specs = {model_uuid(seed, spec): spec for spec in MODELS}
         self.reshape = Reshaping(self)
         self.poke = Poking(self)
+        self.writing = Writing(self)
         self._settle_in()
 
     def _settle_in(self) -> None:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cargo_source.sandbox.identity import Stream
 from cargo_source.sandbox.moments import iso, parse
 from cargo_source.sandbox.workspace.poking_work import WorkPoking
-from cargo_source.sandbox.workspace.stirring import remember_emission
-from cargo_source.sandbox.workspace.warehouse import model_uuid
+from cargo_source.sandbox.workspace.stirring import moved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +46,7 @@ class Poking:
         spec, before = self._spec(model), set(self.ids(model))
         moment = self._world.moment - late
         self._world.warehouse.add(spec, count, moment, moment)
-        self._moved(spec)
+        moved(self._world, spec, self._turn())
         return [key for key in self.ids(model) if key not in before]
 
     def change(self, model: str, ids: Sequence[str], *, late: int = 0) -> None:
@@ -56,14 +55,14 @@ class Poking:
         self._known(ids, self.ids(model))
         moment = self._world.moment - late
         self._world.warehouse.change(spec, ids, moment, moment, self._turn())
-        self._moved(spec)
+        moved(self._world, spec, self._turn())
 
     def remove(self, model: str, ids: Sequence[str]) -> None:
         """Take rows out."""
         spec = self._spec(model)
         self._known(ids, self.ids(model))
         self._world.warehouse.remove(spec, ids)
-        self._moved(spec)
+        moved(self._world, spec, self._turn())
 
     def restore(self, model: str, ids: Sequence[str], *, anew: bool = True) -> None:
         """Put removed rows back: changed and newly emitted, or else just as they were, `_emitted_at` too."""
@@ -73,7 +72,7 @@ class Poking:
             self._world.warehouse.restore(spec, ids, self._world.moment, self._world.moment, self._turn())
         else:
             self._world.warehouse.put_back(spec, ids)
-        self._moved(spec)
+        moved(self._world, spec, self._turn())
 
     def evaluate(self, segment: str, *, late: int = 0) -> list[tuple[str, Wire]]:
         """Evaluate a segment; return its records with what became of them. No play runs from it."""
@@ -113,11 +112,3 @@ class Poking:
 
     def _turn(self) -> str:
         return f"poke {self._world.revision}"
-
-    def _moved(self, spec: ModelSpec) -> None:
-        world = self._world
-        remember_emission(world, spec, world.moment)
-        if world.tables["models"][model_uuid(world.seed, spec)]["lastEmittedAt"]:
-            stream = Stream(world.seed, "storage runs", self._turn())
-            world.storage_runs.follow(model_uuid(world.seed, spec), world.moment - 1, world.moment, stream)
-        world.revision += 1

@@ -74,3 +74,13 @@ def remember_emission(world: World, spec: ModelSpec, moment: int) -> None:
     """Set when a model's rows moved last; a table without `_emitted_at` cannot tell, so it is told."""
     model = world.tables["models"][model_uuid(world.seed, spec)]
     model["lastEmittedAt"] = world.warehouse.last_emitted(spec) if spec.emits else iso(moment)
+
+
+def moved(world: World, spec: ModelSpec, turn: str) -> None:
+    """Have the rest of the workspace tell that rows of a model have moved right now."""
+    remember_emission(world, spec, world.moment)
+    uuid = model_uuid(world.seed, spec)
+    if world.tables["models"][uuid]["lastEmittedAt"]:
+        stream = Stream(world.seed, "storage runs", turn)
+        world.storage_runs.follow(uuid, world.moment - 1, world.moment, stream)
+    world.revision += 1

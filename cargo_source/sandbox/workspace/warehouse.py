@@ -11,6 +11,7 @@ import duckdb
 from cargo_source.sandbox.identity import number_for, uuid_for
 from cargo_source.sandbox.models import MODELS, ModelSpec
 from cargo_source.sandbox.models.cells import DRAW_BITS, draw, iso_text, text
+from cargo_source.sandbox.models.spec import Col
 from cargo_source.sandbox.moments import DAY, HOUR, MINUTE
 
 HISTORY_DAYS = 120
@@ -178,6 +179,47 @@ class Warehouse:
         self.db.execute(f"INSERT INTO {self.table(spec)} FROM {self._attic(spec)} {chosen}")
         self.db.execute(f"DELETE FROM {self._attic(spec)} {chosen}")
 
+    def write(self, spec: ModelSpec, rows: Sequence[dict[str, Any]], moment: int) -> None:
+        """Insert rows that somebody wrote, by the slugs of the model's own columns."""
+        if not rows:
+            return
+        cells = ", ".join(f"{_written_cell(col)} AS {quoted(col.name)}" for col in spec.cols)
+        meta = [_text(spec, spec.id), _text(spec, spec.title)] + ["_emitted_at"] * spec.emits
+        names = ", ".join(quoted(col.name) for col in spec.cols)
+        self.db.execute(
+            f"INSERT INTO {self.table(spec)} SELECT {', '.join(meta)}, {names} "
+            f"FROM (SELECT make_timestamptz({moment} * 1000) AS _emitted_at, {cells} FROM ({_unnested(rows)}))"
+        )
+        self._inserted[spec.key, moment // DAY] += len(rows)
+
+    def rewrite(self, spec: ModelSpec, rows: dict[str, dict[str, Any]], moment: int) -> None:
+        """Change cells of rows that somebody wrote anew, by `_id` and slug."""
+        if not rows:
+            return
+        named = {slug for row in rows.values() for slug in row}
+        news = [
+            f"{quoted(col.name)} = CASE WHEN json_exists(p.r, {_place(col)}) THEN {_written_cell(col)} "
+            f"ELSE t.{quoted(col.name)} END"
+            for col in spec.cols
+            if col.kind == "original" and col.slug in named
+        ]
+        news += [f"_emitted_at = make_timestamptz({moment} * 1000)"] * spec.emits
+        given = _unnested([{"k": key, "r": row} for key, row in rows.items()])
+        picked = f"SELECT r ->> '$.k' AS k, r -> '$.r' AS r FROM ({given})"
+        if news:
+            self._update(spec, news, picked)
+        title = f"SET _title = {_text(spec, spec.title)}"
+        self.db.execute(f"UPDATE {self.table(spec)} {title} WHERE _id IN ({listed_ids(rows)})")
+
+    def take_number(self, spec: ModelSpec) -> int:
+        """Return a number that no row of the model was made from, and none will be."""
+        self._next[spec.key] += 1
+        return self._next[spec.key] - 1
+
+    def rows_by_id(self, spec: ModelSpec, ids: Iterable[str]) -> list[dict[str, Any]]:
+        """Return some rows as the API sends them, in the order of their ids."""
+        return self.wire_rows(spec, f"WHERE t._id IN ({listed_ids(ids)}) ORDER BY t._id")
+
     def draw_ids(self, spec: ModelSpec, count: int, turn: str) -> list[str]:
         """Choose some rows by lot."""
         return [key for key, _ in self._lot(self.table(spec), count, turn)]
@@ -227,6 +269,27 @@ class Warehouse:
         place = self.physical_name(spec, workspace_uuid)
         columns = ",\n".join(f"  `{c.name}` {_DDL_TYPES[c.sql_type]}" for c in columns_of(spec))
         return f"CREATE TABLE `{place}` (\n{columns}\n)"
+
+
+def _unnested(rows: Sequence[dict[str, Any]]) -> str:
+    """Give a SELECT of rows as JSON, under `r`."""
+    return f"SELECT unnest(from_json({text(json.dumps(rows))}, '[\"JSON\"]')) AS r"
+
+
+def _place(col: Col) -> str:
+    return text(f'$."{col.slug}"')
+
+
+def _written_cell(col: Col) -> str:
+    """Give the SQL of a cell of a row that was written, which stands in `r` under the column's slug."""
+    if col.kind != "original":
+        return f"NULL::{col.sql_type}"
+    cell = f"json_extract(r, {_place(col)})"
+    if col.sql_type == "JSON":
+        return f"CASE WHEN json_type({cell}) <> 'NULL' THEN {cell} END"
+    if col.sql_type.endswith("[]"):
+        return f"CAST({cell} AS {col.sql_type})"
+    return f"CAST(json_extract_string(r, {_place(col)}) AS {col.sql_type})"
 
 
 def _unfolded(row: dict[str, Any], nested: Iterable[str]) -> dict[str, Any]:

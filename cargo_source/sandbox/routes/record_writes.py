@@ -1,0 +1,91 @@
+"""Writes to the rows of models: one at a time or many, created, updated and removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cargo_source.sandbox.answers import Answer, Call, Refusal, failed, not_found
+from cargo_source.sandbox.operations import Operation
+from cargo_source.sandbox.routes.storage import known_model
+from cargo_source.sandbox.shapes import loose_object, required, several, structure, text, uuid
+from cargo_source.sandbox.workspace.writing import Unwritable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cargo_source.sandbox.shapes import Fields
+    from cargo_source.sandbox.workspace.writing import Writing
+
+Wire = dict[str, Any]
+
+MOST_ROWS = 1000
+"""Rows in one call: documented for updates and removals, and taken for creations too."""
+
+
+def _written(act: Callable[[Writing, str, Wire], Answer]) -> Callable[[Call], Answer]:
+    """Make the answer of an operation that writes into a model."""
+
+    def answer(call: Call) -> Answer:
+        model = known_model(call.store, call.params["modelUuid"])
+        if model["deletedAt"]:
+            raise not_found("modelNotFound")
+        try:
+            return act(call.store.world.writing, model["uuid"], call.params)
+        except Unwritable as refused:
+            raise (Refusal(400, {"reason": refused.reason}) if refused.reason else failed(refused.text)) from refused
+
+    return answer
+
+
+def _create(writing: Writing, model: str, params: Wire) -> Answer:
+    return Answer({"record": writing.create(model, [params["data"]])[0]})
+
+
+def _create_bulk(writing: Writing, model: str, params: Wire) -> Answer:
+    found = writing.create(model, [record["data"] for record in params["records"]])
+    return Answer({"records": found}, "records", len(found))
+
+
+def _update(writing: Writing, model: str, params: Wire) -> Answer:
+    found = writing.update(model, [(params["id"], params["data"])])
+    if not found:
+        raise not_found("recordNotFound")
+    return Answer({"record": found[0]})
+
+
+def _update_bulk(writing: Writing, model: str, params: Wire) -> Answer:
+    found = writing.update(model, [(record["id"], record["data"]) for record in params["records"]])
+    return Answer({"records": found}, "records", len(found))
+
+
+def _remove(writing: Writing, model: str, params: Wire) -> Answer:
+    writing.remove(model, [params["id"]])
+    return Answer(b"", status=204)
+
+
+def _remove_bulk(writing: Writing, model: str, params: Wire) -> Answer:
+    writing.remove(model, params["ids"])
+    return Answer(b"", status=204)
+
+
+_ID = required(text(least=1))
+_DATA = {"data": required(loose_object())}
+
+
+def _many(item: Any) -> Any:
+    return required(several(item, least=1, most=MOST_ROWS))
+
+
+def _operation(method: str, name: str, act: Callable[[Writing, str, Wire], Answer], fields: Fields) -> Operation:
+    shape = {"modelUuid": required(uuid()), **fields}
+    return Operation(method, f"/storage/records/{name}", _written(act), shape)
+
+
+OPERATIONS = (
+    _operation("POST", "create", _create, _DATA),
+    _operation("POST", "createBulk", _create_bulk, {"records": _many(structure(_DATA))}),
+    _operation("PUT", "update", _update, {"id": _ID, **_DATA}),
+    _operation("PUT", "updateBulk", _update_bulk, {"records": _many(structure({"id": _ID, **_DATA}))}),
+    _operation("DELETE", "remove", _remove, {"id": _ID}),
+    _operation("DELETE", "removeBulk", _remove_bulk, {"ids": _many(text(least=1))}),
+)

@@ -1,0 +1,216 @@
+"""Rows that a client writes: created under ids that the server makes, updated and removed by id.
+
+What a row may hold is checked before anything is written, so a refused call leaves the model as it was. What the
+reference leaves open is a switch here: whether an update clears the columns that it does not name, and whether a native
+model keeps the dates that it is given. It answers them with an empty object otherwise, and the cell stays null.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cargo_source.sandbox.identity import Stream, uuid_for
+from cargo_source.sandbox.moments import DATE_TIME
+from cargo_source.sandbox.workspace.stirring import moved
+from cargo_source.sandbox.workspace.warehouse import model_uuid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cargo_source.sandbox.models import ModelSpec
+    from cargo_source.sandbox.models.spec import Col
+    from cargo_source.sandbox.world import World
+
+Wire = dict[str, Any]
+
+NATIVE = frozenset({"defineCustom", "defineAccount", "defineContact", "defineDeal"})
+"""Extractors of models that are filled by hand; ids of their rows are made by the server."""
+WRITABLE = frozenset({"hubspot", "salesforce"})
+"""Connectors whose models take rows too, and pass them on."""
+FIRST_NUMBER = 9_000_000_000
+"""Ids that are numbers begin here: rows that came otherwise have smaller ones."""
+LARGEST_INTEGER = 2**63 - 1
+LONGEST_TEXT = 1_000_000
+
+
+class Unwritable(Exception):
+    """A write that the model, one of its columns or the budget does not take: a `reason`, or else a text."""
+
+    def __init__(self, text: str = "", *, reason: str = "") -> None:
+        super().__init__(reason or text)
+        self.text = text
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Written:
+    """One row that was written: what was done, where, to which row, and which columns were named."""
+
+    kind: str
+    model: str
+    id: str
+    columns: tuple[str, ...]
+    moment: int
+
+
+@dataclass
+class Writing:
+    """Writes rows, and remembers what it wrote, in order.
+
+    `left` is how many rows may still be stored before credits run out; None is no end. `clears` says whether an update
+    clears what it does not name, `keeps_dates` whether native models take dates. `refused` holds values that no row
+    may have, by column.
+    """
+
+    world: World
+    left: int | None = None
+    clears: bool = False
+    keeps_dates: bool = False
+    refused: dict[str, set[Any]] = field(default_factory=dict)
+    journal: list[Written] = field(default_factory=list)
+
+    def create(self, model: str, rows: Sequence[Wire]) -> list[Wire]:
+        """Store new rows and return them, in an order of the server's own."""
+        spec = self._writable(model)
+        for row in rows:
+            self._check(spec, row)
+            if spec.id in row and spec.extractor in NATIVE:
+                raise Unwritable(f"Column {spec.id} is set by Cargo")
+        self._spend(len(rows))
+        moment = self._now()
+        ids = [row.get(spec.id) or self._new_id(spec) for row in rows]
+        kept = [{**self._kept(spec, row), spec.id: key} for row, key in zip(rows, ids, strict=True)]
+        self.world.warehouse.write(spec, kept, moment)
+        named = {str(key): row for key, row in zip(ids, rows, strict=True)}
+        self._note("create", spec, named, moment)
+        return self._answered(spec, named)
+
+    def update(self, model: str, rows: Sequence[tuple[str, Wire]]) -> list[Wire]:
+        """Change rows by id and return those that there are; an id that nobody has is passed over.
+
+        The id wins over what the row says under the name of the id's column. Of two changes of one row the later wins.
+        """
+        spec = self._writable(model)
+        for _, row in rows:
+            self._check(spec, row)
+        there = {row["_id"] for row in self.rows(model, [key for key, _ in rows])}
+        absent = [column.slug for column in self._columns(spec) if column.slug != spec.id] if self.clears else []
+        known: dict[str, Wire] = {}
+        for key, row in rows:
+            if key in there:
+                known[key] = (known.get(key) or dict.fromkeys(absent)) | row
+        for row in known.values():
+            row.pop(spec.id, None)
+        moment = self._now()
+        self.world.warehouse.rewrite(spec, {key: self._kept(spec, row) for key, row in known.items()}, moment)
+        self._note("update", spec, known, moment)
+        return self._answered(spec, known)
+
+    def remove(self, model: str, ids: Sequence[str]) -> None:
+        """Take rows out by id; an id that nobody has is passed over."""
+        spec = self._writable(model)
+        there = [row["_id"] for row in self.rows(model, ids)]
+        moment = self._now()
+        self.world.warehouse.remove(spec, there)
+        self._note("remove", spec, {key: {} for key in there}, moment)
+
+    def rows(self, model: str, ids: Sequence[str]) -> list[Wire]:
+        """Return rows by id as the API sends them, in the order of their ids."""
+        return self.world.warehouse.rows_by_id(self.world.spec_of(model), ids)
+
+    def _writable(self, model: str) -> ModelSpec:
+        spec = self.world.spec_of(model)
+        if spec.extractor not in NATIVE and spec.dataset not in WRITABLE:
+            reason = "integrationNotCompatible" if spec.dataset == "http" else "incompatibleWithRecordAction"
+            raise Unwritable(reason=reason)
+        return spec
+
+    def _columns(self, spec: ModelSpec) -> list[Col]:
+        """Return the columns that take values: those that the model itself declares."""
+        return [column for column in spec.cols if column.kind == "original"]
+
+    def _check(self, spec: ModelSpec, row: Wire) -> None:
+        columns = {column.slug: column for column in self._columns(spec)}
+        for name, cell in row.items():
+            if name not in columns:
+                raise Unwritable(f"Unknown column: {name}")
+            if cell is not None and not _fits(columns[name], cell):
+                raise Unwritable(f"Invalid value for column {name}")
+            if name in self.refused and cell in self.refused[name]:
+                raise Unwritable(f"Value of column {name} was rejected")
+
+    def _spend(self, rows: int) -> None:
+        if self.left is not None:
+            if rows > self.left:
+                raise Unwritable(reason="notEnoughCredits")
+            self.left -= rows
+
+    def _now(self) -> int:
+        # Writes do not share a millisecond, so that each shows in the model's time of the last one.
+        self.world.tick()
+        return self.world.moment
+
+    def _new_id(self, spec: ModelSpec) -> str | int:
+        count = self.world.warehouse.take_number(spec)
+        number = next(column for column in spec.cols if column.slug == spec.id).type == "number"
+        return FIRST_NUMBER + count if number else uuid_for(self.world.seed, "written", spec.key, count)
+
+    def _note(self, kind: str, spec: ModelSpec, rows: dict[str, Wire], moment: int) -> None:
+        uuid = model_uuid(self.world.seed, spec)
+        self.journal += [Written(kind, uuid, key, tuple(row), moment) for key, row in rows.items()]
+        if rows:
+            moved(self.world, spec, f"write {len(self.journal)}")
+
+    def _lost(self, spec: ModelSpec, row: Wire) -> Wire:
+        """Return the cells that the model does not keep, as an answer shows them."""
+        if self.keeps_dates or spec.extractor not in NATIVE:
+            return {}
+        dates = {column.slug for column in spec.cols if column.type == "date"}
+        return {name: {} for name, cell in row.items() if name in dates and cell is not None}
+
+    def _kept(self, spec: ModelSpec, row: Wire) -> Wire:
+        return row | dict.fromkeys(self._lost(spec, row))
+
+    def _answered(self, spec: ModelSpec, named: dict[str, Wire]) -> list[Wire]:
+        found = self.rows(model_uuid(self.world.seed, spec), [*named])
+        stream = Stream(self.world.seed, "answer", len(self.journal))
+        found.sort(key=lambda _: stream.whole(0, 2**40))
+        return [row | self._lost(spec, named[row["_id"]]) for row in found]
+
+
+def _fits(column: Col, cell: Any) -> bool:
+    return _FITS[column.type](cell) and not (column.big and not _is_whole(cell))
+
+
+def _is_text(cell: Any) -> bool:
+    return isinstance(cell, str) and "\0" not in cell and len(cell) <= LONGEST_TEXT
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell)
+
+
+def _is_whole(cell: Any) -> bool:
+    return isinstance(cell, int) and abs(cell) <= LARGEST_INTEGER
+
+
+def _is_date(cell: Any) -> bool:
+    return isinstance(cell, str) and DATE_TIME.fullmatch(cell) is not None
+
+
+def _is_vector(cell: Any) -> bool:
+    return isinstance(cell, list) and all(map(_is_number, cell))
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "string": _is_text,
+    "number": _is_number,
+    "date": _is_date,
+    "boolean": lambda cell: isinstance(cell, bool),
+    "object": lambda cell: isinstance(cell, dict),
+    "array": lambda cell: isinstance(cell, list),
+    "vector": _is_vector,
+    "any": lambda _: True,
+}

@@ -1,0 +1,266 @@
+"""Rows that a client writes: what the models take, what they refuse, and what the workspace tells of it afterwards."""
+
+import httpx
+import pytest
+import schemathesis
+
+from cargo_source.sandbox import Sandbox
+from tests.sandbox.test_contract import CONTRACT
+
+SCHEMA = schemathesis.openapi.from_dict(CONTRACT)
+COMPANY = {
+    "name": 'Zoë\'s "Bar", Köln\n日本',
+    "domain": "zoe.example",
+    "description": None,
+    "employeesCount": 2**53 + 1,
+    "annualRevenue": 0.1,
+    "isCustomer": True,
+    "address": {"city": "Köln", "geo": {"lat": 1.5}, "none": None},
+    "technologies": ["dbt", "x'y"],
+    "embedding": [0.25, -1.0],
+    "signal": [1, {"two": "2"}],
+}
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One sandbox of this module's tests; each test writes rows of its own."""
+    with Sandbox(seed=5, companies=20) as box:
+        yield box
+
+
+@pytest.fixture
+def box(shared):
+    """The same with all switches as they were."""
+    yield shared
+    writing = shared.world.writing
+    writing.left, writing.clears, writing.keeps_dates = None, False, False
+    writing.refused.clear()
+
+
+@pytest.fixture
+def api(box):
+    with httpx.Client(base_url=f"{box.url}/v1", headers={"authorization": f"Bearer {box.token}"}, timeout=20) as http:
+        yield http
+
+
+def model_of(box, dataset, slug):
+    spec = box.world.warehouse.specs[f"{dataset}.{slug}"]
+    return next(uuid for uuid in box.world.tables["models"] if box.world.spec_of(uuid) is spec)
+
+
+@pytest.fixture
+def companies(box):
+    return model_of(box, "default", "companies")
+
+
+def created(api, model, *rows):
+    """Create rows in one call and give the stored ones."""
+    sent = {"modelUuid": model, "records": [{"data": row} for row in rows]}
+    answer = api.post("/storage/records/createBulk", json=sent)
+    assert answer.status_code == 200, answer.text
+    SCHEMA["/storage/records/createBulk"]["post"].validate_response(answer)
+    return answer.json()["records"]
+
+
+def updated(api, model, **by_id):
+    sent = {"modelUuid": model, "records": [{"id": key, "data": row} for key, row in by_id.items()]}
+    answer = api.put("/storage/records/updateBulk", json=sent)
+    assert answer.status_code == 200, answer.text
+    SCHEMA["/storage/records/updateBulk"]["put"].validate_response(answer)
+    return answer.json()["records"]
+
+
+def removed(api, model, *ids):
+    answer = api.request("DELETE", "/storage/records/removeBulk", json={"modelUuid": model, "ids": list(ids)})
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def stored(box, model):
+    return {row["_id"]: row for row in box.truth_rows(model)}
+
+
+def test_a_row_is_stored_as_it_was_sent_under_an_id_that_the_server_makes(box, api, companies):
+    """Each type keeps its value, nulls too; what was not named is null, and the row's title and time follow."""
+    before = box.world.now
+    (row,) = created(api, companies, COMPANY)
+    assert row == stored(box, companies)[row["id"]]
+    assert {name: row[name] for name in COMPANY} == COMPANY
+    assert row["_id"] == row["id"]
+    assert row["_title"] == COMPANY["name"]
+    assert row["_emitted_at"] > before.isoformat()
+    assert {row[name] for name in ("industry", "computed__fitScore", "custom__tier")} == {None}
+    assert box.world.tables["models"][companies]["lastEmittedAt"] == row["_emitted_at"]
+
+
+def test_the_answer_to_many_is_in_an_order_of_its_own(box, api, companies):
+    """What was created is told by a column of its own, not by its place."""
+    names = [f"company {n}" for n in range(50)]
+    found = [row["name"] for row in created(api, companies, *({"name": name} for name in names))]
+    assert sorted(found) == sorted(names)
+    assert found != names
+    assert {"company 0", "company 49"} <= {row["name"] for row in stored(box, companies).values()}
+
+
+def test_ids_that_are_numbers_are_made_too(box, api):
+    """A custom model may have named a column of numbers as its id."""
+    model = model_of(box, "default", "targets")
+    rows = created(api, model, {"label": "one"}, {"label": "two"})
+    assert len({row["externalId"] for row in rows}) == 2
+    assert all(row["_id"] == str(row["externalId"]) for row in rows)
+    assert {row["_id"] for row in rows} <= stored(box, model).keys()
+
+
+def test_an_update_changes_what_it_names(box, api, companies):
+    """A null clears; an id that nobody has is passed over; of two updates of one row the later one stays."""
+    (row,) = created(api, companies, COMPANY)
+    (found,) = updated(api, companies, **{row["id"]: {"name": "Other", "domain": None}, "nobody": {"name": "x"}})
+    assert found == stored(box, companies)[row["id"]]
+    changed = {"name": "Other", "_title": "Other", "domain": None, "_emitted_at": found["_emitted_at"]}
+    assert found == row | changed
+    assert found["_emitted_at"] > row["_emitted_at"]
+    twice = [{"id": row["id"], "data": {"name": name}} for name in ("first", "second")]
+    api.put("/storage/records/updateBulk", json={"modelUuid": companies, "records": twice})
+    assert stored(box, companies)[row["id"]]["name"] == "second"
+
+
+def test_the_id_wins_over_what_the_row_says(box, api, companies):
+    """The id is written into the payload, so a row cannot be given another one."""
+    (row,) = created(api, companies, {"name": "a"})
+    (found,) = updated(api, companies, **{row["id"]: {"id": "other", "name": "b"}})
+    assert (found["id"], found["_id"], found["name"]) == (row["id"], row["id"], "b")
+    assert "other" not in stored(box, companies)
+
+
+def test_an_update_may_clear_what_it_does_not_name(box, api, companies):
+    """Which of the two it does is not documented, so it can be had both ways."""
+    (row,) = created(api, companies, COMPANY)
+    box.world.writing.clears = True
+    (found,) = updated(api, companies, **{row["id"]: {"name": "Other"}})
+    assert found["name"] == "Other"
+    assert {found[name] for name in COMPANY if name != "name"} == {None}
+
+
+def test_native_models_may_lose_dates(box, api, companies):
+    """A date comes back as an empty object then, and the cell is null; otherwise it stays."""
+    sent = {"name": "dated", "foundedAt": "2026-01-31T23:59:59.123+02:00"}
+    (row,) = created(api, companies, sent)
+    assert row["foundedAt"] == {}
+    assert stored(box, companies)[row["id"]]["foundedAt"] is None
+    box.world.writing.keeps_dates = True
+    (row,) = created(api, companies, sent)
+    assert row["foundedAt"] == stored(box, companies)[row["id"]]["foundedAt"] == "2026-01-31T21:59:59.123Z"
+
+
+def test_removed_rows_are_gone(box, api, companies):
+    """Nothing is answered; an id that nobody has is passed over, so a removal may be repeated."""
+    rows = created(api, companies, {"name": "a"}, {"name": "b"})
+    ids = [row["id"] for row in rows]
+    for _ in range(2):
+        removed(api, companies, *ids, "nobody")
+    assert not stored(box, companies).keys() & set(ids)
+    assert [each.kind for each in box.world.writing.journal if each.id in ids] == ["create"] * 2 + ["remove"] * 2
+
+
+def test_single_calls_do_the_same(box, api, companies):
+    """One row at a time: a row that is not there is not updated."""
+    sent = {"modelUuid": companies, "data": {"name": "single"}}
+    answer = api.post("/storage/records/create", json=sent)
+    SCHEMA["/storage/records/create"]["post"].validate_response(answer)
+    row = answer.json()["record"]
+    whose = {"modelUuid": companies, "id": row["id"]}
+    answer = api.put("/storage/records/update", json={**whose, "data": {"name": "changed"}})
+    SCHEMA["/storage/records/update"]["put"].validate_response(answer)
+    assert answer.json()["record"]["name"] == "changed"
+    assert api.request("DELETE", "/storage/records/remove", json=whose).status_code == 204
+    answer = api.put("/storage/records/update", json={**whose, "data": {}})
+    assert (answer.status_code, answer.json()) == (404, {"reason": "recordNotFound"})
+    assert row["id"] not in stored(box, companies)
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        ({"id": "mine"}, "id"),
+        ({"nobody": 1}, "Unknown column: nobody"),
+        ({"tier": "A"}, "Unknown column: tier"),
+        ({"custom__tier": "A"}, "Unknown column: custom__tier"),
+        ({"fitScore": 1.0}, "Unknown column: fitScore"),
+        ({"name": 1}, "name"),
+        ({"name": "a\0b"}, "name"),
+        ({"employeesCount": 1.5}, "employeesCount"),
+        ({"employeesCount": 2**63}, "employeesCount"),
+        ({"employeesCount": True}, "employeesCount"),
+        ({"annualRevenue": "1"}, "annualRevenue"),
+        ({"isCustomer": "true"}, "isCustomer"),
+        ({"foundedAt": "yesterday"}, "foundedAt"),
+        ({"address": []}, "address"),
+        ({"technologies": {}}, "technologies"),
+        ({"embedding": ["a"]}, "embedding"),
+        ({"domain": "refused.example"}, "domain"),
+    ],
+)
+def test_a_row_that_does_not_fit_is_refused_with_all_that_came_with_it(box, api, companies, row, word):
+    """The refusal names the column and not the row, and nothing of the call is stored."""
+    box.world.writing.refused["domain"] = {"refused.example"}
+    before = stored(box, companies)
+    sent = [{"data": {"name": "fine"}}, {"data": row}]
+    answer = api.post("/storage/records/createBulk", json={"modelUuid": companies, "records": sent})
+    SCHEMA["/storage/records/createBulk"]["post"].validate_response(answer)
+    assert answer.status_code == 400
+    assert word in answer.json()["errorMessage"]
+    assert stored(box, companies) == before
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (("http", "website_forms"), "integrationNotCompatible"),
+        (("stripe", "invoices"), "incompatibleWithRecordAction"),
+        (None, "modelNotFound"),
+    ],
+)
+def test_models_that_take_no_rows_say_why(box, api, model, reason):
+    """Branching is on the reason, which is documented; the status is not."""
+    uuid = model_of(box, *model) if model else "00000000-0000-4000-8000-000000000000"
+    answer = api.post("/storage/records/create", json={"modelUuid": uuid, "data": {}})
+    SCHEMA["/storage/records/create"]["post"].validate_response(answer)
+    assert answer.json() == {"reason": reason}
+
+
+def test_connectors_models_may_take_rows_with_ids_of_their_own(box, api):
+    """A CRM's model passes rows on, and their ids are the CRM's."""
+    model = model_of(box, "hubspot", "companies")
+    key = box.world.spec_of(model).id
+    kind = next(column for column in box.world.spec_of(model).cols if column.slug == key).type
+    (row,) = created(api, model, {key: 77 if kind == "number" else "77"})
+    assert row["_id"] == "77"
+
+
+def test_without_credits_nothing_is_stored(box, api, companies):
+    """Rows that are stored cost; a call that costs too much is refused whole."""
+    box.world.writing.left = 3
+    created(api, companies, {"name": "a"}, {"name": "b"})
+    before = stored(box, companies)
+    sent = {"modelUuid": companies, "records": [{"data": {}}, {"data": {}}]}
+    answer = api.post("/storage/records/createBulk", json=sent)
+    assert answer.json() == {"reason": "notEnoughCredits"}
+    assert stored(box, companies) == before
+    created(api, companies, {"name": "c"})
+
+
+def test_no_more_than_a_thousand_rows_a_call(api, companies):
+    """The bound of updates and removals is documented, and taken for creations too."""
+    sent = {"modelUuid": companies, "ids": ["x"] * 1001}
+    assert api.request("DELETE", "/storage/records/removeBulk", json=sent).status_code == 400
+
+
+def test_what_was_written_is_synced_like_any_other_row(box, api, companies):
+    """Pages, SQL and the count of inserted rows know of it; the world still moves afterwards."""
+    (row,) = created(api, companies, COMPANY)
+    query = f"SELECT domain FROM default.companies WHERE _id = '{row['id']}'"
+    assert api.post("/storage/query", json={"query": query}).json()["rows"] == [{"domain": "zoe.example"}]
+    found = api.get("/storage/records/get", params={"modelUuid": companies, "id": row["id"]}).json()
+    assert found["record"] == row
+    box.advance(days=1)
+    assert stored(box, companies)
