@@ -158,6 +158,7 @@ class World:
         left = round(days * DAY + hours * HOUR + minutes * MINUTE)
         if left < 0:
             raise ValueError("the sandbox's time only moves forward")
+        self.writing.react()
         counts: Counter[str] = Counter()
         while left:
             length = min(left, DAY)

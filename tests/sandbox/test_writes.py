@@ -264,3 +264,69 @@ def test_what_was_written_is_synced_like_any_other_row(box, api, companies):
     assert found["record"] == row
     box.advance(days=1)
     assert stored(box, companies)
+
+
+def plays_of(box, model):
+    """The plays that run on a model's records, by the uuid of each."""
+    found = [play for play in box.truth("plays") if play["modelUuid"] == model]
+    alive = [play for play in found if play["isEnabled"] and not play["deletedAt"]]
+    return {play["uuid"]: play for play in alive if box.world.plans[play["workflowUuid"]].ready}
+
+
+@pytest.fixture
+def calm(box):
+    """The sandbox with all effects of what other tests wrote behind it."""
+    box.world.writing.react()
+    return box
+
+
+def test_writes_move_segments_and_start_plays(calm, api, companies):
+    """Rows that enter a play's segment run through it, each once, by the kinds of changes that the play wants."""
+    before = {change["uuid"] for change in calm.truth("changes")}
+    rows = created(api, companies, *({"name": f"c{n}", "stage": "customer"} for n in range(3)), {"stage": "lead"})
+    ids = {row["id"] for row in rows if row["stage"] == "customer"}
+    started = calm.world.writing.react()
+    runs = {run["uuid"]: run for run in calm.truth("runs")}
+    plays = plays_of(calm, companies)
+    wanted = {uuid for uuid, play in plays.items() if "added" in play["changeKinds"]}
+    assert {(each.play, each.record) for each in started} == {(play, key) for play in wanted for key in ids}
+    assert {each.kind for each in started} == {"added"}
+    for each in started:
+        assert runs[each.run]["recordId"] == each.record
+        assert runs[each.run]["workflowUuid"] == plays[each.play]["workflowUuid"]
+    changes = [each for each in calm.truth("changes") if each["uuid"] not in before]
+    counted = {change["segmentUuid"]: change["addedRecordsCount"] for change in changes}
+    assert {counted[plays[play]["segmentUuid"]] for play in wanted} == {3}
+    assert calm.world.writing.react() == []
+
+
+def test_only_tracked_columns_make_an_update(calm, api, companies):
+    """Another name is none to a segment that tracks the stage; and a play that runs once starts no second run."""
+    (row,) = created(api, companies, {"name": "tracked", "stage": "customer"})
+    calm.world.writing.react()
+    segments = {play["segmentUuid"] for play in plays_of(calm, companies).values()}
+    for cells, count in (({"name": "renamed"}, 0), ({"stage": "qualified"}, 1)):
+        updated(api, companies, **{row["id"]: cells})
+        assert calm.world.writing.react() == []
+        newest = {each["uuid"]: each["lastChange"] for each in calm.truth("segments") if each["uuid"] in segments}
+        assert {change["updatedRecordsCount"] for change in newest.values()} == {count}
+
+
+def test_a_play_that_runs_once_does_not_run_again(calm, api, companies):
+    """A record that leaves a segment and comes back runs again only where the play's rule lets it."""
+    rules = {uuid: play["runCreationRule"] for uuid, play in plays_of(calm, companies).items()}
+    (row,) = created(api, companies, {"name": "comes back", "stage": "customer"})
+    first = {each.play for each in calm.world.writing.react()}
+    updated(api, companies, **{row["id"]: {"stage": "lead"}})
+    calm.world.writing.react()
+    updated(api, companies, **{row["id"]: {"stage": "customer"}})
+    again = {each.play for each in calm.world.writing.react() if each.kind == "added"}
+    assert again == {play for play in first if rules[play] != "once"}
+
+
+def test_time_that_passes_lets_writes_show_their_effects(calm, api, companies):
+    """Without being asked to react, the workspace does so as soon as time moves on."""
+    created(api, companies, {"stage": "qualified"})
+    before = len(calm.world.writing.started)
+    calm.advance(minutes=1)
+    assert len(calm.world.writing.started) > before

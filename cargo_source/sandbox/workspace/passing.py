@@ -9,6 +9,7 @@ from cargo_source.sandbox.identity import Stream
 from cargo_source.sandbox.moments import DAY, MINUTE, iso, parse
 from cargo_source.sandbox.workspace import history, office
 from cargo_source.sandbox.workspace.messages import OPEN
+from cargo_source.sandbox.workspace.plays import PLAY_KINDS
 from cargo_source.sandbox.workspace.runs import UNFINISHED, Record
 from cargo_source.sandbox.workspace.stirring import stir
 from cargo_source.sandbox.workspace.timeline import Timeline
@@ -23,7 +24,6 @@ LATEST_LATE = 40 * MINUTE
 """How far before an advance something may lie that turns up in it."""
 RUNS_PER_CHANGE = 8
 ALWAYS_EVALUATED = "Five newest forms"
-PLAY_KINDS = frozenset({"added", "updated", "removed"})
 FATES = (*history.FATES, ("running", 2.0), ("pending", 1.0))
 
 

@@ -38,6 +38,8 @@ PLAYS: tuple[tuple[str, str, str], ...] = (
     ("Unfinished idea", "default.accountPlans", "sync"),
 )
 """Name, model and graph of each play."""
+PLAY_KINDS = frozenset({"added", "updated", "removed"})
+"""Kinds of changes that a play can run on."""
 _CHANGE_KINDS = (["added"], ["added", "updated"], ["removed"], ["added", "unchanged"])
 _SCHEDULE_TYPES = ("cron", "dbt", "realtime", "dependency", "watch", "")
 

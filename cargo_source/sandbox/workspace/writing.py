@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cargo_source.sandbox.identity import Stream, uuid_for
 from cargo_source.sandbox.moments import DATE_TIME
+from cargo_source.sandbox.workspace.reacting import Started, react
 from cargo_source.sandbox.workspace.stirring import moved
 from cargo_source.sandbox.workspace.warehouse import model_uuid
 
@@ -61,7 +62,7 @@ class Writing:
 
     `left` is how many rows may still be stored before credits run out; None is no end. `clears` says whether an update
     clears what it does not name, `keeps_dates` whether native models take dates. `refused` holds values that no row
-    may have, by column.
+    may have, by column. `started` are the runs that writes started, in order.
     """
 
     world: World
@@ -70,6 +71,8 @@ class Writing:
     keeps_dates: bool = False
     refused: dict[str, set[Any]] = field(default_factory=dict)
     journal: list[Written] = field(default_factory=list)
+    started: list[Started] = field(default_factory=list)
+    _reacted: int = 0
 
     def create(self, model: str, rows: Sequence[Wire]) -> list[Wire]:
         """Store new rows and return them, in an order of the server's own."""
@@ -115,6 +118,19 @@ class Writing:
         moment = self._now()
         self.world.warehouse.remove(spec, there)
         self._note("remove", spec, {key: {} for key in there}, moment)
+
+    def react(self) -> list[Started]:
+        """Let what was written since the last time set off what it sets off; return the runs that it started.
+
+        Time that passes does it too, first of all.
+        """
+        models = {each.model for each in self.journal[self._reacted :]}
+        if not models:
+            return []
+        found = react(self.world, models, f"write {len(self.journal)}")
+        self._reacted = len(self.journal)
+        self.started += found
+        return found
 
     def rows(self, model: str, ids: Sequence[str]) -> list[Wire]:
         """Return rows by id as the API sends them, in the order of their ids."""
