@@ -58,12 +58,14 @@ def _endpoint(desk: Desk, operation: Operation) -> Endpoint:
             return stand_in
         params = await operation.read(request)
         with desk.store.lock:
+            desk.store.world.writing.settle()
             path = {name: value.lower() for name, value in request.path_params.items()}
             call = Call(desk.store, params, path, any(fault.kind == "expired_link" for fault in fired))
             answer = _answered(operation, call, fired)
         visit.rows = answer.rows
         # An answer without a body has no type either.
         kind = answer.media_type if answer.status != 204 else None
+        await _waited(fired, "late_answer")
         return _broken(Response(answer.encoded(), answer.status, media_type=kind), fired)
 
     return endpoint
@@ -83,11 +85,15 @@ def _fired(desk: Desk, request: Request) -> list[Fault]:
 
 async def _stand_in(fired: list[Fault], desk: Desk) -> Response | None:
     """Wait as long as faults say; give the first answer that a fault puts in place of the real one."""
-    for fault in fired:
-        if fault.kind == "slow":
-            await asyncio.sleep(fault.seconds)
+    await _waited(fired, "slow")
     answers = (misbehaviour.instead(fault, desk.store.world.now) for fault in fired)
     return next((answer for answer in answers if answer is not None), None)
+
+
+async def _waited(fired: list[Fault], kind: str) -> None:
+    for fault in fired:
+        if fault.kind == kind:
+            await asyncio.sleep(fault.seconds)
 
 
 def _answered(operation: Operation, call: Call, fired: list[Fault]) -> Answer:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse, Response
 
+from cargo_source.sandbox.answers import Refusal
 from cargo_source.sandbox.listings import PAGE
 from cargo_source.sandbox.sql import QueryError, models_in
 
@@ -57,6 +58,12 @@ def before(fault: Fault, call: Call) -> Call:
     """Do what happens before a page is read: rows written meanwhile, or another page being read."""
     if fault.kind == "write_between":
         _write(fault, call)
+    if fault.kind == "too_large" and len(_written(call)) > (fault.rows or 0):
+        raise Refusal(413, {"errorMessage": "Payload Too Large"})
+    if fault.kind == "half_done":
+        name = "ids" if "ids" in call.params else "records"
+        rows = _written(call)
+        return replace(call, params={**call.params, name: rows[: len(rows) // 2]})
     if fault.kind == "repeat_page":
         for offset, limit in (("offset", "limit"), ("fetchingOffset", "fetchingLimit")):
             if offset in call.params:
@@ -124,8 +131,18 @@ _SPOIL = {
 }
 
 
+def _written(call: Call) -> list[Any]:
+    """Give the rows, or the ids of rows, that a call writes."""
+    rows: list[Any] = call.params.get("records") or call.params.get("ids") or []
+    return rows
+
+
 def broken(fault: Fault, response: Response) -> Response:
-    """Give the answer with its body cut, if the fault is of that kind."""
+    """Give what comes of the answer on its way, if the fault is of that kind."""
+    if fault.kind == "lost_answer":
+        return Reset()
+    if fault.kind == "half_done":
+        return HTMLResponse(_HTML.format(f"{fault.status} Server Error"), fault.status)
     body = bytes(response.body)
     if fault.kind == "invalid_json":
         return Response(body[: len(body) // 2] + b'{"', response.status_code, media_type=response.media_type)

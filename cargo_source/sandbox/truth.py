@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from cargo_source.sandbox.entities import ENTITIES
-from cargo_source.sandbox.filters import table_of
 from cargo_source.sandbox.rows import read_rows
 
 if TYPE_CHECKING:
@@ -29,5 +28,5 @@ def truth(world: World, entity: str) -> list[Wire]:
 
 
 def truth_rows(world: World, model_uuid: str) -> list[Wire]:
-    """Give all rows of a model as they are on the wire, in the order of `_id`."""
-    return read_rows(world.db, f"FROM {table_of(model_uuid, world)} ORDER BY _id")
+    """Give all rows of a model as they are on the wire, in the order of `_id`: those too that do not show yet."""
+    return read_rows(world.db, f"FROM {world.warehouse.written_to(world.spec_of(model_uuid))} ORDER BY _id")

@@ -170,6 +170,7 @@ class World:
 
     def touch(self, model_uuid: str, n: int) -> None:
         """Insert `n` rows into a model and change `n` others, right now."""
+        self.writing.settle(at_once=True)
         spec = self._specs[model_uuid]
         self.revision += 1
         turn = f"touch {self.revision}"

@@ -1,5 +1,7 @@
 """Rows that a client writes: what the models take, what they refuse, and what the workspace tells of it afterwards."""
 
+import time
+
 import httpx
 import pytest
 import schemathesis
@@ -34,8 +36,10 @@ def box(shared):
     """The same with all switches as they were."""
     yield shared
     writing = shared.world.writing
-    writing.left, writing.clears, writing.keeps_dates = None, False, False
+    writing.left, writing.clears, writing.keeps_dates, writing.delay = None, False, False, 0.0
     writing.refused.clear()
+    writing.settle(at_once=True)
+    shared.faults.clear()
 
 
 @pytest.fixture
@@ -330,3 +334,83 @@ def test_time_that_passes_lets_writes_show_their_effects(calm, api, companies):
     before = len(calm.world.writing.started)
     calm.advance(minutes=1)
     assert len(calm.world.writing.started) > before
+
+
+def test_what_was_written_may_show_later(box, api, companies):
+    """Pages, single rows and SQL give what was there before, and say that something is under way; the truth has it."""
+    (old,) = created(api, companies, {"name": "old"})
+    emitted = box.world.tables["models"][companies]["lastEmittedAt"]
+    box.world.writing.delay = 60
+    (new,) = created(api, companies, {"name": "new"})
+    (found,) = updated(api, companies, **{old["id"]: {"name": "older"}, "nobody": {}})
+    removed(api, companies, new["id"])
+    (last,) = created(api, companies, {"name": "last"})
+    assert found["name"] == "older"
+    query = {"query": "SELECT name FROM default.companies WHERE name IN ('old', 'older', 'new', 'last')"}
+    page = {"modelUuid": companies, "limit": 100}
+    asked = {
+        "pages": lambda: api.post("/storage/records/list", json=page).json(),
+        "sql": lambda: api.post("/storage/query", json=query).json(),
+        "one": lambda: api.get("/storage/records/get", params={"modelUuid": companies, "id": old["id"]}).json(),
+        "export": lambda: api.post("/storage/query/download", json=query).json(),
+    }
+    assert {name: ask()["isRefreshing"] for name, ask in asked.items()} == dict.fromkeys(asked, True)
+    assert asked["one"]()["record"] == old
+    assert asked["sql"]()["rows"] == [{"name": "old"}]
+    assert box.world.tables["models"][companies]["lastEmittedAt"] == emitted
+    rows = stored(box, companies)
+    assert rows[old["id"]]["name"] == "older"
+    assert last["id"] in rows
+    assert new["id"] not in rows
+    box.world.writing.settle(at_once=True)
+    assert {name: ask()["isRefreshing"] for name, ask in asked.items()} == dict.fromkeys(asked, False)
+    assert {row["name"] for row in asked["sql"]()["rows"]} == {"older", "last"}
+    assert box.world.tables["models"][companies]["lastEmittedAt"] == last["_emitted_at"]
+    assert stored(box, companies) == rows
+
+
+def test_it_shows_when_its_time_has_come(box, api, companies):
+    """The delay is real time, and what is written meanwhile shows with what was first."""
+    box.world.writing.delay = 0.3
+    (row,) = created(api, companies, {"name": "soon"})
+    params = {"modelUuid": companies, "id": row["id"]}
+    seen = [api.get("/storage/records/get", params=params).status_code]
+    until = time.monotonic() + 10
+    while seen[-1] == 404 and time.monotonic() < until:
+        time.sleep(0.05)
+        seen.append(api.get("/storage/records/get", params=params).status_code)
+    assert (seen[0], seen[-1]) == (404, 200)
+
+
+def test_a_write_may_be_done_though_its_answer_is_lost(box, api, companies):
+    """The connection is reset after the row was stored, or the answer comes too late for whoever waits for it."""
+    box.faults.add(path="storage/records/create", kind="lost_answer", count=1)
+    sent = {"modelUuid": companies, "data": {"name": "lost answer"}}
+    with pytest.raises(httpx.NetworkError):
+        api.post("/storage/records/create", json=sent)
+    box.faults.add(path="storage/records/create", kind="late_answer", count=1, seconds=0.5)
+    with pytest.raises(httpx.ReadTimeout):
+        api.post("/storage/records/create", json=sent, timeout=0.2)
+    assert [row["name"] for row in stored(box, companies).values()].count("lost answer") == 2
+
+
+def test_half_of_a_call_may_be_done(box, api, companies):
+    """Whether a call is done whole or not at all is not documented."""
+    box.faults.add(path="storage/records/*Bulk", kind="half_done", status=502, count=2)
+    sent = {"modelUuid": companies, "records": [{"data": {"name": f"half {n}"}} for n in range(4)]}
+    assert api.post("/storage/records/createBulk", json=sent).status_code == 502
+    kept = [row["_id"] for row in stored(box, companies).values() if (row["name"] or "").startswith("half")]
+    assert len(kept) == 2
+    sent = {"modelUuid": companies, "ids": kept}
+    assert api.request("DELETE", "/storage/records/removeBulk", json=sent).status_code == 502
+    assert len(stored(box, companies).keys() & set(kept)) == 1
+
+
+def test_a_call_may_be_too_large(box, api, companies):
+    """A bound that nobody has told shows as 413, and nothing is stored."""
+    box.faults.add(path="storage/records/*Bulk", kind="too_large", rows=2, count=1)
+    before = stored(box, companies)
+    sent = {"modelUuid": companies, "records": [{"data": {}}] * 3}
+    assert api.post("/storage/records/createBulk", json=sent).status_code == 413
+    assert stored(box, companies) == before
+    created(api, companies, {}, {})

@@ -32,7 +32,8 @@ def _list(call: Call) -> Answer:
     stop = start + call.params.get("limit", PAGE)
     order = (sort["columnSlug"], sort["kind"] == "desc")
     rows, count = call.store.pages.page(model["uuid"], order, start, stop)
-    return Answer(b'{"records":[' + rows + b'],"isRefreshing":false}', "records", count)
+    refreshing = b"true" if call.store.world.writing.is_pending(model["uuid"]) else b"false"
+    return Answer(b'{"records":[' + rows + b'],"isRefreshing":' + refreshing + b"}", "records", count)
 
 
 def _get(call: Call) -> Answer:
@@ -42,7 +43,7 @@ def _get(call: Call) -> Answer:
     found = read_rows(call.store.world.db, query)
     if not found:
         raise not_found("recordNotFound")
-    return Answer({"record": found[0], "isRefreshing": False})
+    return Answer({"record": found[0], "isRefreshing": call.store.world.writing.is_pending(model["uuid"])})
 
 
 def _checked(call: Call) -> str:
@@ -61,7 +62,7 @@ def _query(call: Call) -> Answer:
         rows: list[dict[str, Any]] = read_rows(call.store.world.db, f"FROM ({query}) LIMIT {MOST_QUERY_ROWS}")
     except (duckdb.Error, orjson.JSONDecodeError) as error:
         raise failed(warehouse_text(error)) from error
-    return Answer({"rows": rows, "isRefreshing": False}, "rows", len(rows))
+    return Answer({"rows": rows, "isRefreshing": call.store.world.writing.is_pending()}, "rows", len(rows))
 
 
 def _download(call: Call) -> Answer:
@@ -69,7 +70,8 @@ def _download(call: Call) -> Answer:
     file_format = call.params.get("format", "csv")
     try:
         parts = export_parts(call.store.world.db, query, file_format)
-        return Answer({"urls": call.links(parts, file_format), "isRefreshing": False})
+        refreshing = call.store.world.writing.is_pending()
+        return Answer({"urls": call.links(parts, file_format), "isRefreshing": refreshing})
     except (duckdb.Error, pa.ArrowException) as error:
         raise failed(warehouse_text(error)) from error
 

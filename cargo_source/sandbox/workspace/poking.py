@@ -104,6 +104,7 @@ class Poking:
             raise ValueError(f"there are no such rows: {', '.join(sorted(unknown))}")
 
     def _spec(self, model: str) -> ModelSpec:
+        self._world.writing.settle(at_once=True)
         specs = [self._world.spec_of(uuid) for uuid in self._world.tables["models"]]
         found = next((spec for spec in specs if f"{spec.dataset}.{spec.slug}" == model), None)
         if found is None:

@@ -77,6 +77,7 @@ class Warehouse:
         self._seed = seed
         self.specs = {spec.key: spec for spec in MODELS}
         self._attics: set[str] = set()
+        self._unseen: set[str] = set()
         self._next = dict.fromkeys(self.specs, 0)
         self._uncounted: list[tuple[str, str]] = []
         self._inserted: Counter[tuple[str, int]] = Counter()
@@ -153,7 +154,9 @@ class Warehouse:
         self._update(spec, news, f"SELECT k, h, {_between(low, high)} AS e FROM ({_lots(ids, turn)})")
 
     def _update(self, spec: ModelSpec, news: Sequence[str], picked: str) -> None:
-        self.db.execute(f"UPDATE {self.table(spec)} AS t SET {', '.join(news)} FROM ({picked}) AS p WHERE t._id = p.k")
+        self.db.execute(
+            f"UPDATE {self.written_to(spec)} AS t SET {', '.join(news)} FROM ({picked}) AS p WHERE t._id = p.k"
+        )
 
     def remove(self, spec: ModelSpec, ids: Sequence[str]) -> None:
         """Take rows out; they are kept aside, for some come back."""
@@ -187,7 +190,7 @@ class Warehouse:
         meta = [_text(spec, spec.id), _text(spec, spec.title)] + ["_emitted_at"] * spec.emits
         names = ", ".join(quoted(col.name) for col in spec.cols)
         self.db.execute(
-            f"INSERT INTO {self.table(spec)} SELECT {', '.join(meta)}, {names} "
+            f"INSERT INTO {self.written_to(spec)} SELECT {', '.join(meta)}, {names} "
             f"FROM (SELECT make_timestamptz({moment} * 1000) AS _emitted_at, {cells} FROM ({_unnested(rows)}))"
         )
         self._inserted[spec.key, moment // DAY] += len(rows)
@@ -209,7 +212,33 @@ class Warehouse:
         if news:
             self._update(spec, news, picked)
         title = f"SET _title = {_text(spec, spec.title)}"
-        self.db.execute(f"UPDATE {self.table(spec)} {title} WHERE _id IN ({listed_ids(rows)})")
+        self.db.execute(f"UPDATE {self.written_to(spec)} {title} WHERE _id IN ({listed_ids(rows)})")
+
+    def take_out(self, spec: ModelSpec, ids: Sequence[str]) -> None:
+        """Take rows out because somebody said so."""
+        if spec.key not in self._unseen:
+            self.remove(spec, ids)
+        elif ids:
+            self.db.execute(f"DELETE FROM {self._aside(spec)} WHERE _id IN ({listed_ids(ids)})")
+
+    def _aside(self, spec: ModelSpec) -> str:
+        return f"attic.main.{quoted(f'unseen {spec.key}')}"
+
+    def written_to(self, spec: ModelSpec) -> str:
+        """Return the quoted name of the table that takes what is written."""
+        return self._aside(spec) if spec.key in self._unseen else self.table(spec)
+
+    def hide(self, spec: ModelSpec) -> None:
+        """Let what is written from now on not show yet."""
+        self._unseen.add(spec.key)
+        self.db.execute(f"CREATE TABLE {self._aside(spec)} AS FROM {self.table(spec)}")
+
+    def show(self, spec: ModelSpec) -> None:
+        """Let all that was written show."""
+        self._unseen.remove(spec.key)
+        self.db.execute(f"DELETE FROM {self.table(spec)}")
+        self.db.execute(f"INSERT INTO {self.table(spec)} FROM {self._aside(spec)}")
+        self.db.execute(f"DROP TABLE {self._aside(spec)}")
 
     def take_number(self, spec: ModelSpec) -> int:
         """Return a number that no row of the model was made from, and none will be."""
@@ -217,8 +246,8 @@ class Warehouse:
         return self._next[spec.key] - 1
 
     def rows_by_id(self, spec: ModelSpec, ids: Iterable[str]) -> list[dict[str, Any]]:
-        """Return some rows as the API sends them, in the order of their ids."""
-        return self.wire_rows(spec, f"WHERE t._id IN ({listed_ids(ids)}) ORDER BY t._id")
+        """Return some rows as the API sends them, in the order of their ids: those too that do not show yet."""
+        return self.wire_rows(spec, f"WHERE t._id IN ({listed_ids(ids)}) ORDER BY t._id", self.written_to(spec))
 
     def draw_ids(self, spec: ModelSpec, count: int, turn: str) -> list[str]:
         """Choose some rows by lot."""
@@ -252,12 +281,12 @@ class Warehouse:
         row = self.db.execute(query).fetchone()
         return row[0] if row else None
 
-    def wire_rows(self, spec: ModelSpec, tail: str = "") -> list[dict[str, Any]]:
+    def wire_rows(self, spec: ModelSpec, tail: str = "", table: str = "") -> list[dict[str, Any]]:
         """Return rows as the API sends them; `tail` is SQL after FROM (the table's alias is `t`)."""
         columns = columns_of(spec)
         nested = [c.name for c in columns if c.sql_type == "JSON"]
         cells = ", ".join(_wire_cell(column) for column in columns)
-        found = self.db.execute(f"SELECT {cells} FROM {self.table(spec)} AS t {tail}").fetchall()
+        found = self.db.execute(f"SELECT {cells} FROM {table or self.table(spec)} AS t {tail}").fetchall()
         return [_unfolded(dict(zip((c.name for c in columns), row, strict=True)), nested) for row in found]
 
     def physical_name(self, spec: ModelSpec, workspace_uuid: str) -> str:

@@ -2,13 +2,15 @@
 
 What a row may hold is checked before anything is written, so a refused call leaves the model as it was. What the
 reference leaves open is a switch here: whether an update clears the columns that it does not name, and whether a native
-model keeps the dates that it is given. It answers them with an empty object otherwise, and the cell stays null.
+model keeps the dates that it is given. It answers them with an empty object otherwise, and the cell stays null. Rows
+may show some time after they were written; until then `isRefreshing` says so.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from cargo_source.sandbox.identity import Stream, uuid_for
@@ -62,17 +64,20 @@ class Writing:
 
     `left` is how many rows may still be stored before credits run out; None is no end. `clears` says whether an update
     clears what it does not name, `keeps_dates` whether native models take dates. `refused` holds values that no row
-    may have, by column. `started` are the runs that writes started, in order.
+    may have, by column. Rows show `delay` seconds after the first write that does not show yet, in real time: that is
+    what clients wait in. `started` are the runs that writes started, in order.
     """
 
     world: World
     left: int | None = None
     clears: bool = False
     keeps_dates: bool = False
+    delay: float = 0.0
     refused: dict[str, set[Any]] = field(default_factory=dict)
     journal: list[Written] = field(default_factory=list)
     started: list[Started] = field(default_factory=list)
     _reacted: int = 0
+    _due: dict[str, float] = field(default_factory=dict)
 
     def create(self, model: str, rows: Sequence[Wire]) -> list[Wire]:
         """Store new rows and return them, in an order of the server's own."""
@@ -83,6 +88,7 @@ class Writing:
                 raise Unwritable(f"Column {spec.id} is set by Cargo")
         self._spend(len(rows))
         moment = self._now()
+        self._hide(spec)
         ids = [row.get(spec.id) or self._new_id(spec) for row in rows]
         kept = [{**self._kept(spec, row), spec.id: key} for row, key in zip(rows, ids, strict=True)]
         self.world.warehouse.write(spec, kept, moment)
@@ -107,6 +113,7 @@ class Writing:
         for row in known.values():
             row.pop(spec.id, None)
         moment = self._now()
+        self._hide(spec)
         self.world.warehouse.rewrite(spec, {key: self._kept(spec, row) for key, row in known.items()}, moment)
         self._note("update", spec, known, moment)
         return self._answered(spec, known)
@@ -116,14 +123,29 @@ class Writing:
         spec = self._writable(model)
         there = [row["_id"] for row in self.rows(model, ids)]
         moment = self._now()
-        self.world.warehouse.remove(spec, there)
+        self._hide(spec)
+        self.world.warehouse.take_out(spec, there)
         self._note("remove", spec, {key: {} for key in there}, moment)
+
+    def is_pending(self, model: str | None = None) -> bool:
+        """Say whether something was written, into a model or anywhere, that does not show yet."""
+        return bool(self._due) if model is None else model in self._due
+
+    def settle(self, *, at_once: bool = False) -> None:
+        """Let what was written show where its time has come, or all of it."""
+        for model, due in list(self._due.items()):
+            if at_once or monotonic() >= due:
+                del self._due[model]
+                spec = self.world.spec_of(model)
+                self.world.warehouse.show(spec)
+                moved(self.world, spec, f"write {len(self.journal)}")
 
     def react(self) -> list[Started]:
         """Let what was written since the last time set off what it sets off; return the runs that it started.
 
         Time that passes does it too, first of all.
         """
+        self.settle(at_once=True)
         models = {each.model for each in self.journal[self._reacted :]}
         if not models:
             return []
@@ -168,6 +190,12 @@ class Writing:
         self.world.tick()
         return self.world.moment
 
+    def _hide(self, spec: ModelSpec) -> None:
+        uuid = model_uuid(self.world.seed, spec)
+        if self.delay and uuid not in self._due:
+            self._due[uuid] = monotonic() + self.delay
+            self.world.warehouse.hide(spec)
+
     def _new_id(self, spec: ModelSpec) -> str | int:
         count = self.world.warehouse.take_number(spec)
         number = next(column for column in spec.cols if column.slug == spec.id).type == "number"
@@ -176,7 +204,7 @@ class Writing:
     def _note(self, kind: str, spec: ModelSpec, rows: dict[str, Wire], moment: int) -> None:
         uuid = model_uuid(self.world.seed, spec)
         self.journal += [Written(kind, uuid, key, tuple(row), moment) for key, row in rows.items()]
-        if rows:
+        if rows and uuid not in self._due:
             moved(self.world, spec, f"write {len(self.journal)}")
 
     def _lost(self, spec: ModelSpec, row: Wire) -> Wire:
