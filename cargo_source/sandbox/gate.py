@@ -53,6 +53,11 @@ class Tokens:
         """Give what the bearer lacks, or None if the token is unknown."""
         return self._lacks.get(_bearer(authorization))
 
+    def knows(self, authorization: str, query: str) -> bool:
+        """Tell whether a token comes as hooks carry it: bare behind `Basic`, or in the query."""
+        scheme, _, token = authorization.partition(" ")
+        return (token.strip() if scheme.lower() == "basic" else query) in self._lacks
+
     def controls(self, authorization: str) -> bool:
         """Tell whether the bearer may use the control door."""
         return hmac.compare_digest(_bearer(authorization).encode(), self.control.encode())

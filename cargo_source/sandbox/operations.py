@@ -9,7 +9,7 @@ import orjson
 
 from cargo_source.sandbox.answers import Answer, Call, Refusal, failed, invalid
 from cargo_source.sandbox.gate import ADMIN
-from cargo_source.sandbox.shapes import UUID4, Fields, Issue, read_body, read_query
+from cargo_source.sandbox.shapes import UUID4, Field, Fields, Issue, read_body, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,8 @@ LARGEST_BODY = 10_000_000
 class Operation:
     """One method on one path; the path is relative to /v1 and may hold `{uuid}`.
 
-    `fields` describe the query of a GET and the body of anything else. `admin` says that only an administrator may.
+    `fields` describe the query of a GET and the body of anything else; `whole` a body that need not be an object, which
+    becomes the parameter `body`. `admin` says that only an administrator may, `anybody` that any token may.
     """
 
     method: str
@@ -31,6 +32,8 @@ class Operation:
     answer: Callable[[Call], Answer]
     fields: Fields = field(default_factory=dict)
     admin: bool = False
+    whole: Field | None = None
+    anybody: bool = False
 
     @property
     def needs(self) -> frozenset[str]:
@@ -38,6 +41,8 @@ class Operation:
 
         Any token may ask who it is.
         """
+        if self.anybody:
+            return frozenset()
         group = self.path.split("/")[1]
         return frozenset({group, ADMIN} if self.admin else {group}) - {"userManagement"}
 
@@ -51,12 +56,19 @@ class Operation:
         if self.method == "GET":
             params, more = read_query(request.query_params.multi_items(), self.fields)
         else:
-            _, stray = read_query(request.query_params.multi_items(), {})
-            params, more = read_body(await _json(request), self.fields) if self.fields else ({}, [])
+            query = [pair for pair in request.query_params.multi_items() if not (self.anybody and pair[0] == "token")]
+            _, stray = read_query(query, {})
+            params, more = await self._body(request)
             more = stray + more
         if issues or more:
             raise invalid(issues + more)
         return params
+
+    async def _body(self, request: Request) -> tuple[dict[str, Any], list[Issue]]:
+        if self.whole:
+            issues: list[Issue] = []
+            return {"body": self.whole.check(await _json(request), (), issues)}, issues
+        return read_body(await _json(request), self.fields) if self.fields else ({}, [])
 
 
 def get(path: str, answer: Callable[[Call], Answer], fields: Fields | None = None, *, admin: bool = False) -> Operation:

@@ -234,6 +234,16 @@ def several(item: Field, *, least: int = 0, most: int | None = None) -> Field:
     return Field(check, many=True)
 
 
+def one_or_several(item: Field, *, least: int, most: int) -> Field:
+    """Take one item, or a list of some."""
+    many = several(item, least=least, most=most)
+
+    def check(value: Any, path: Path, issues: list[Issue]) -> Any:
+        return (many if isinstance(value, list) else item).check(value, path, issues)
+
+    return Field(check)
+
+
 def structure(fields: Fields) -> Field:
     """Take an object with these fields and no others."""
 

@@ -414,3 +414,67 @@ def test_a_call_may_be_too_large(box, api, companies):
     assert api.post("/storage/records/createBulk", json=sent).status_code == 413
     assert stored(box, companies) == before
     created(api, companies, {}, {})
+
+
+def test_a_hook_appends_what_is_posted_to_it(box, api):
+    """One object or many, under ids that the server makes; keys that nobody declared become columns of text."""
+    model = model_of(box, "http", "product_signups")
+    before = stored(box, model)
+    posted = [{"workspace": "a", "seats": 3, "seen": {"at": [1]}}, {"workspace": None, "seats": "many", "plan": 5}]
+    for body in (posted, {"workspace": "one"}):
+        answer = api.post(f"/models/{model}/records/ingest", json=body)
+        SCHEMA["/models/{uuid}/records/ingest"]["post"].validate_response(answer)
+        assert answer.json() == {"message": "OK"}
+    new = [row for key, row in stored(box, model).items() if key not in before]
+    found = sorted((row["workspace"] or "", row["seats"], row["plan"], row["seen"]) for row in new)
+    assert found == [("", None, "5", None), ("a", 3, None, '{"at": [1]}'), ("one", None, None, None)]
+    assert all(row["_id"] == row["_ingest_id"] for row in new)
+    assert {row["seen"] for row in stored(box, model).values()} == {None, '{"at": [1]}'}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "word"),
+    [
+        (("http", "website_forms"), {"_ingest_id": "mine"}, "_ingest_id"),
+        (("segment", "tracks"), {"event": "x"}, "ingest"),
+        (("default", "companies"), {"name": "x"}, "ingest"),
+        (("http", "website_forms"), [], "too_small"),
+        (("http", "website_forms"), [{}] * 101, "too_big"),
+        (("http", "website_forms"), [[]], "object"),
+    ],
+)
+def test_a_hook_refuses_what_is_not_for_it(box, api, model, body, word):
+    """Ids that somebody else makes, models that are filled otherwise, and more rows than a call takes."""
+    uuid = model_of(box, *model)
+    before = stored(box, uuid)
+    answer = api.post(f"/models/{uuid}/records/ingest", json=body)
+    assert answer.status_code == 400
+    assert word in answer.json()["errorMessage"]
+    assert stored(box, uuid) == before
+
+
+def test_a_hook_keeps_nothing_of_who_only_asks_whether_it_is_there(box, api):
+    """A row that looks like a handshake is swallowed."""
+    model = model_of(box, "http", "website_forms")
+    before = stored(box, model)
+    body = {"type": "url_verification", "challenge": "x"}
+    assert api.post(f"/models/{model}/records/ingest", json=body).status_code == 200
+    assert stored(box, model) == before
+
+
+def test_any_token_may_post_to_a_hook(box):
+    """It comes bare behind Basic, or in the query; none, or one that is no token, is refused."""
+    model = model_of(box, "http", "website_forms")
+    token = box.token_without("storage", "segmentation")
+    url = f"{box.url}/v1/models/{model}/records/ingest"
+    ways = [
+        ({}, {"authorization": f"Basic {token}"}, 200),
+        ({"token": token}, {}, 200),
+        ({}, {"authorization": f"Bearer {token}"}, 200),
+        ({}, {}, 401),
+        ({"token": "other"}, {}, 401),
+        ({}, {"authorization": "Basic other"}, 401),
+    ]
+    for params, headers, status in ways:
+        assert httpx.post(url, params=params, headers=headers, json={"form": "demo"}).status_code == status
+    assert httpx.get(f"{box.url}/v1/storage/models/list", params={"token": token}).status_code == 401

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cargo_source.sandbox.answers import Answer, Call, Refusal, failed, not_found
 from cargo_source.sandbox.operations import Operation
 from cargo_source.sandbox.routes.storage import known_model
-from cargo_source.sandbox.shapes import loose_object, required, several, structure, text, uuid
+from cargo_source.sandbox.shapes import loose_object, one_or_several, required, several, structure, text, uuid
 from cargo_source.sandbox.workspace.writing import Unwritable
 
 if TYPE_CHECKING:
@@ -68,6 +69,22 @@ def _remove_bulk(writing: Writing, model: str, params: Wire) -> Answer:
     return Answer(b"", status=204)
 
 
+def _ingest(call: Call) -> Answer:
+    body = call.params["body"]
+    if isinstance(body, dict) and body.get("type") == "url_verification":
+        # A hook answers those who only ask whether it is there, and keeps nothing of what they say.
+        return Answer({"message": "OK"})
+    params = {"modelUuid": call.path["uuid"], "rows": body if isinstance(body, list) else [body]}
+    return _written(_ingested)(replace(call, params=params))
+
+
+def _ingested(writing: Writing, model: str, params: Wire) -> Answer:
+    writing.ingest(model, params["rows"])
+    return Answer({"message": "OK"})
+
+
+MOST_POSTED = 100
+"""Rows in one call of a hook."""
 _ID = required(text(least=1))
 _DATA = {"data": required(loose_object())}
 
@@ -88,4 +105,11 @@ OPERATIONS = (
     _operation("PUT", "updateBulk", _update_bulk, {"records": _many(structure({"id": _ID, **_DATA}))}),
     _operation("DELETE", "remove", _remove, {"id": _ID}),
     _operation("DELETE", "removeBulk", _remove_bulk, {"ids": _many(text(least=1))}),
+    Operation(
+        "POST",
+        "/models/{uuid}/records/ingest",
+        _ingest,
+        whole=one_or_several(loose_object(), least=1, most=MOST_POSTED),
+        anybody=True,
+    ),
 )

@@ -33,12 +33,12 @@ class Reshaping:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def add_column(self, model: str, slug: str, kind: str = "string", value: str = "new") -> None:
-        """Add a column with the same value in every row."""
+    def add_column(self, model: str, slug: str, kind: str = "string", value: str | None = "new") -> None:
+        """Add a column with the same value in every row, or with none."""
         spec = self._spec(model)
         if slug in {col.slug for col in spec.cols}:
             raise ValueError(f"{model} has a column {slug} already")
-        added = Col(slug, kind, f"{text(value)}::{SQL_TYPES[kind]}")
+        added = Col(slug, kind, f"{'NULL' if value is None else text(value)}::{SQL_TYPES[kind]}")
         for table in self._tables(spec):
             self._run(f"ALTER TABLE {table} ADD COLUMN {quoted(added.name)} {added.sql_type}")
             self._run(f"UPDATE {table} SET {quoted(added.name)} = {added.sql}")

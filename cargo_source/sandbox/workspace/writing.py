@@ -8,6 +8,7 @@ may show some time after they were written; until then `isRefreshing` says so.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
 from time import monotonic
@@ -127,6 +128,29 @@ class Writing:
         self.world.warehouse.take_out(spec, there)
         self._note("remove", spec, {key: {} for key in there}, moment)
 
+    def ingest(self, model: str, rows: Sequence[Wire]) -> None:
+        """Append rows to a model that takes what is posted to it; keys that nobody has declared become columns.
+
+        A value lands as its column's type says; one that does not fit that type is lost, as nobody says otherwise.
+        """
+        spec = self.world.spec_of(model)
+        if spec.extractor != "listenHook" or spec.dataset != "http":
+            raise Unwritable("This model does not take rows by ingest")
+        if any(spec.id in row for row in rows):
+            raise Unwritable(f"Column {spec.id} is set by Cargo")
+        self.settle(at_once=True)
+        known = {column.slug for column in spec.cols}
+        for slug in dict.fromkeys(name for row in rows for name in row if name not in known):
+            self.world.reshape.add_column(f"{spec.dataset}.{spec.slug}", slug, value=None)
+        spec = self.world.spec_of(model)
+        columns = {column.slug: column for column in spec.cols}
+        moment = self._now()
+        self._hide(spec)
+        taken = [{name: _taken(columns[name], cell) for name, cell in row.items()} for row in rows]
+        named = {str(self._new_id(spec)): row for row in taken}
+        self.world.warehouse.write(spec, [{**row, spec.id: key} for key, row in named.items()], moment)
+        self._note("ingest", spec, named, moment)
+
     def is_pending(self, model: str | None = None) -> bool:
         """Say whether something was written, into a model or anywhere, that does not show yet."""
         return bool(self._due) if model is None else model in self._due
@@ -226,6 +250,13 @@ class Writing:
 
 def _fits(column: Col, cell: Any) -> bool:
     return _FITS[column.type](cell) and not (column.big and not _is_whole(cell))
+
+
+def _taken(column: Col, cell: Any) -> Any:
+    """Return a cell that was posted as its column takes it."""
+    if column.type == "string" and cell is not None and not isinstance(cell, str):
+        return json.dumps(cell)
+    return cell if cell is None or _fits(column, cell) else None
 
 
 def _is_text(cell: Any) -> bool:
