@@ -86,6 +86,9 @@ def _physical(db: duckdb.DuckDBPyConnection, raw: Path, shape: Shape) -> dict[st
         found["_id"] = found[shape.id_slug]
     if "_id" not in found:
         raise UnusableExport("without a key")
+    if not shape.stored_fields <= found.keys():
+        # Cells that did not come would look like cells that are empty.
+        raise UnusableExport("without columns that the table has")
     return found
 
 

@@ -107,7 +107,8 @@ def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Lan
     """Have the workspace export the table as parquet and bring the files into the sheet's schema.
 
     See ``POST storage/query/download``. The rows that came are held against a count of their own: an export that lacks
-    a file would look like a smaller table. Raises IncompleteRead where they stay fewer, or more, than there are.
+    a file would look like a smaller table, and one that has a file twice like a whole one. Raises IncompleteRead where
+    they stay fewer, or more, than there are.
     """
     first = "" if part.limit is None else f" ORDER BY {part.order} LIMIT {part.limit}"
     body = {"query": f"SELECT {part.columns} {_source(shape, part)}{first}", "format": "parquet"}
@@ -127,6 +128,9 @@ def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Lan
             if attempt == EXPORTS:
                 raise
             continue
+        if (distinct := sheet.make_unique()) < got:
+            # Where the table itself has rows of one identifier, these are all the same.
+            got, before = distinct, count_rows(session, shape, part, f"count(DISTINCT {shape.id_name})")
         if landing.refreshing or before is None or got == before:
             return replace(landing, expected=before, got=got)
         # Rows may have come or gone meanwhile.
@@ -159,13 +163,13 @@ def bring(session: Session, link: str, shape: Shape, sheet: Sheet, *formats: str
         raw.unlink(missing_ok=True)
 
 
-def count_rows(session: Session, shape: Shape, part: Part = WHOLE) -> int | None:
+def count_rows(session: Session, shape: Shape, part: Part = WHOLE, what: str = "count(*)") -> int | None:
     """Count the rows of a model, or of a part of it, by SQL; None where the workspace cannot."""
     if not shape.stored:
         return 0
     if not session.can_export:
         return None
-    query = f"SELECT count(*) AS n {_source(shape, part)}"
+    query = f"SELECT {what} AS n {_source(shape, part)}"
     try:
         rows = session.client.post("storage/query", {"query": query}, repeatable=True).take("rows")
     except (PermissionDenied, NotFound, RequestRefused, ServerFailed) as error:
@@ -246,6 +250,9 @@ def download_rows(session: Session, shape: Shape, sheet: Sheet, pages: RecordPag
             if attempt == EXPORTS:
                 raise
             continue
+        if sheet.make_unique() < got:
+            # A file that came twice, or rows of one identifier: pages tell the two apart.
+            raise UnusableExport("with some rows twice")
         if _ends_at(pages, got) or pages.refreshing:
             return Landing(CSV, refreshing=pages.refreshing, got=got, ground=ENDS)
     raise IncompleteRead(

@@ -153,6 +153,9 @@ def read_model(session: Session, model: Model, kept: dict[str, Any], sweeps: Swe
     if differs is None and not whole:
         whole = sweeps.has_hint(model.uuid)
     if not whole and not differs and _is_unmoved(session, model, kept, span):
+        if sweeps.refreshing:
+            return ModelRead(model, None, None, None, dict(kept))
+        note_refreshing(session, model.uuid, model.table, refreshing=False)
         return ModelRead(model, None, None, None, {**kept, "watermark": now})
     shape = shape_model(session, model, fold)
     columns = digest_of([[column.name, column.type] for column in shape.columns])

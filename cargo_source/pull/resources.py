@@ -231,6 +231,11 @@ def _model_files(session: Session, read: ModelRead, before: dict[str, Any], outc
                 f"{table}: {drift.retyped[0]} has another type now: run a sync without a window, which loads all rows"
                 " anew"
             )
+    elif drift.retyped and read.landing.refreshing:
+        # The table would be made anew of what there is so far: it stays as it is until all rows can come.
+        outcome.lane = read.landing.lane
+        outcome.note = f"a column has another type ({drift.retyped[0]}): stays as it is while Cargo is writing it"
+        return
     elif drift.retyped or table in session.memory.anew:
         session.memory.anew.add(table)
         start_anew(table)

@@ -100,6 +100,7 @@ def _export(session: Session, segment: SegmentRead, sheet: Sheet) -> Landing:
     """Have the segment exported; what came is held against the server's count where that is one of all rows."""
     before, got = _count(session, segment), 0
     for attempt in range(1, EXPORTS + 1):
+        sheet.clear()
         try:
             links, ordered = _links(session, segment), bool(segment.row.get("sort"))
             got = sum(bring(session, link, segment.shape, sheet, *SNIFFED, ordered=ordered) for link in links)
@@ -107,6 +108,8 @@ def _export(session: Session, segment: SegmentRead, sheet: Sheet) -> Landing:
             if attempt == EXPORTS:
                 raise
             continue
+        if sheet.make_unique() < got:
+            raise UnusableExport("with some rows twice")
         after = _count(session, segment)
         # A count of 1 may be that of the page of one row that it came with.
         if before is None or after is None or max(before, after) <= 1 < got:

@@ -69,6 +69,13 @@ class Shape:
     """Says of a field that is not known whether nothing of it may be kept."""
     ddl: str | None = None
     """The warehouse's own CREATE TABLE, where it is told."""
+    physical: frozenset[str] = frozenset()
+    """Fields that it names."""
+
+    @property
+    def stored_fields(self) -> frozenset[str]:
+        """The fields of columns that land and are in the table for sure."""
+        return self.physical & {column.field for column in self.columns}
 
     @property
     def fields(self) -> frozenset[str]:
@@ -135,6 +142,7 @@ def shape_of(model: Row, dataset_slug: str, table: str, ddl: Row | None, fold: N
         description=str(model.get("description") or model.get("name") or model["slug"]),
         stored=ddl is None or bool(ddl.get("ddl")),
         ddl=(ddl or {}).get("ddl"),
+        physical=frozenset(physical),
         id_name="_id" if "_id" in physical or not physical else _quoted(str(model.get("idColumnSlug")), dialect),
     )
 

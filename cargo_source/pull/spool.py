@@ -217,6 +217,8 @@ class Sheet:
         self._open: tuple[Path, pq.ParquetWriter] | None = None
         self._open_rows = 0
         self._broken: BaseException | None = None
+        self._unique: list[Chunk] | None = None
+        self._outdone = False
         self.chunks: list[Chunk] = []
 
     def add(self, rows: Sequence[Any]) -> None:
@@ -298,15 +300,24 @@ class Sheet:
             self._taken()
         wait(typing)
         with self._appending:
-            self._open, self._broken = None, None
+            self._open, self._broken, self._outdone = None, None, False
         with self._lock:
             self.chunks.clear()
 
-    def finish(self) -> "Spooled":
-        """Write what is waiting and make keys unique: of rows with one key, the one that came last stays."""
+    def make_unique(self) -> int:
+        """Make keys unique: of rows with one key, the one that came last stays. Gives how many rows there are then."""
         chunks = self.settle()
-        kept = unique(chunks, self._key, self._spool)
-        return Spooled(self._schema, kept, self._spool, outdone=kept != chunks)
+        if chunks != self._unique:
+            self._unique = unique(chunks, self._key, self._spool)
+            self._outdone |= self._unique != chunks
+            with self._lock:
+                self.chunks = [*self._unique]
+        return sum(chunk.rows for chunk in self._unique)
+
+    def finish(self) -> "Spooled":
+        """Write what is waiting and make keys unique."""
+        self.make_unique()
+        return Spooled(self._schema, [*self.chunks], self._spool, outdone=self._outdone)
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ class Sweeps:
     def __init__(self, session: Session, known: Mapping[str, Known]) -> None:
         self._session = session
         self._known = {uuid: each for uuid, each in known.items() if follows_deletes(session, each.table)}
+        self.refreshing = False
+        """Whether Cargo was writing some model while it counted them: what it wrote may not show in its times yet."""
 
     def differs(self, uuid: str) -> bool | None:
         """Say whether Cargo has other rows of a model than are here; None where nobody counts."""
@@ -117,6 +119,7 @@ class Sweeps:
         for _ in range(ASKED):
             reply = self._session.client.post("storage/query", {"query": " UNION ALL ".join(parts)}, repeatable=True)
             if reply.json().get("isRefreshing"):
+                self.refreshing = True
                 return {}
             # Warehouses differ in the case of an alias.
             rows = [{name.casefold(): value for name, value in row.items()} for row in reply.take("rows")]

@@ -132,6 +132,21 @@ def _fewer_rows_of_a_file(seen: Seen, _again: Again) -> bytes:
     return out.getvalue()
 
 
+def _rows_twice(seen: Seen, _again: Again) -> bytes:
+    out = io.BytesIO()
+    table = pq.read_table(io.BytesIO(seen.content))
+    half = table.slice(0, -(-table.num_rows // 2))
+    pq.write_table(pa.concat_tables([half, half]).slice(0, table.num_rows), out)
+    return out.getvalue()
+
+
+def _without_a_column(seen: Seen, _again: Again) -> bytes:
+    out = io.BytesIO()
+    table = pq.read_table(io.BytesIO(seen.content))
+    pq.write_table(table.select(table.column_names[:-1]), out)
+    return out.getvalue()
+
+
 def _as_csv(seen: Seen, _again: Again) -> bytes:
     table = pq.read_table(io.BytesIO(seen.content)).select([0])
     out = io.BytesIO()
@@ -141,6 +156,11 @@ def _as_csv(seen: Seen, _again: Again) -> bytes:
 
 def _is_file(seen: Seen) -> bool:
     return seen.content[:4] == b"PAR1"
+
+
+def _size(seen: Seen) -> tuple[int, int]:
+    table = pq.read_metadata(io.BytesIO(seen.content))
+    return table.num_rows, table.num_columns
 
 
 FAULTS = [
@@ -170,6 +190,11 @@ FAULTS = [
         lambda seen, _: seen.with_rows(seen.rows[:-1]),
     ),
     Fault(
+        "query with a row twice, for another one",
+        lambda seen: seen.asked[1] in QUERIES and len(seen.rows) > 1 and seen.rows[0] != seen.rows[-1],
+        lambda seen, _: seen.with_rows([*seen.rows[:-1], seen.rows[0]]),
+    ),
+    Fault(
         "empty query",
         lambda seen: seen.asked[1] in QUERIES and bool(seen.rows),
         lambda seen, _: seen.with_rows([]),
@@ -181,6 +206,8 @@ FAULTS = [
         lambda seen, _: seen.with_rows(seen.body["urls"][:-1]),
     ),
     Fault("export of fewer rows", _is_file, _fewer_rows_of_a_file),
+    Fault("export of half of its rows, twice", lambda seen: _is_file(seen) and _size(seen)[0] > 1, _rows_twice),
+    Fault("export without a column", lambda seen: _is_file(seen) and _size(seen)[1] > 1, _without_a_column),
     Fault(
         "export that is cut",
         _is_file,

@@ -3,6 +3,7 @@
 import pytest
 
 from cargo_source.catalog import ENTITIES
+from cargo_source.pull import patience
 from tests.small import small_box
 from tests.target import differences, model_differences
 
@@ -72,6 +73,23 @@ def test_a_retyped_column_loads_its_table_anew(target, box, lane, column, kind, 
     assert compared(target, box, COMPANIES) == []
     box.advance(days=1)
     assert "anew" not in sync(target, box)["default__companies"]
+    assert compared(target, box, COMPANIES) == []
+
+
+def test_a_retyped_column_waits_while_cargo_is_writing(target, box, monkeypatch):
+    """The table would be made anew of what has been written so far, so it stays; the next sync loads it."""
+    monkeypatch.setattr(patience, "PATIENCE", 0.0)
+    sync(target, box)
+    before = sorted(map(str, target.rows("default__companies")))
+    box.reshape.retype_column(COMPANIES, "employeesCount", "string", "\"employeesCount\"::VARCHAR || ' people'")
+    box.faults.add(path="storage/query*", kind="refreshing")
+    report = target.sync(box, only=["models", "datasets", "columns"], models=[COMPANIES])
+    (found,) = [outcome for outcome in report.outcomes if outcome.table == "default__companies"]
+    assert (found.status, found.rows) == ("refreshing", 0)
+    assert "employees_count" in found.note
+    assert sorted(map(str, target.rows("default__companies"))) == before
+    box.faults.clear()
+    sync(target, box)
     assert compared(target, box, COMPANIES) == []
 
 

@@ -1,9 +1,14 @@
 """An export is believed when as many rows came as there are: a file that is lacking looks like a smaller table."""
 
+import io
+
+import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import IncompleteRead
+from cargo_source.sandbox import exports
 from tests.proxy import proxied
 from tests.small import small_box
 from tests.target import differences, model_differences
@@ -54,6 +59,79 @@ def test_an_export_that_stays_short_stops_the_sync_and_leaves_the_tables(box, ta
     assert caught.value.expected > 0
     assert sorted(map(str, target.rows("default__companies"))) == before
     target.sync(box, **COMPANIES)
+    assert model_differences(target, box, companies(box)) == []
+
+
+def files_twice(_method, path, body):
+    """Answer exports with the first of their files in place of each."""
+    if path in {"storage/query/download", "segmentation/segments/download"} and len(body.get("urls", [])) > 1:
+        body["urls"] = body["urls"][:1] * len(body["urls"])
+    return body
+
+
+@pytest.fixture
+def short_files(monkeypatch):
+    """Exports of several files, however few rows there are."""
+    monkeypatch.setattr(exports, "ROWS_PER_FILE", 20)
+
+
+@pytest.mark.usefixtures("short_files")
+def test_a_file_that_comes_twice_does_not_stand_for_another(box, target):
+    """As many rows as there are, of which half are the same: the sync stops, and the tables are as before."""
+    target.sync(box, **COMPANIES)
+    box.advance(days=8)
+    before = sorted(map(str, target.rows("default__companies")))
+    with proxied(box, after=files_twice) as odd, pytest.raises(IncompleteRead, match="export gave 20 rows"):
+        target.sync(odd, **COMPANIES)
+    assert sorted(map(str, target.rows("default__companies"))) == before
+
+
+@pytest.mark.usefixtures("short_files")
+def test_of_a_csv_it_is_found_too(box, target):
+    """Pages do then."""
+    with proxied(box, after=files_twice) as odd:
+        report = target.sync(odd, lane="csv", **COMPANIES)
+    assert {o.lane for o in report.outcomes if o.entity == "records"} == {"pages"}
+    assert model_differences(target, box, companies(box)) == []
+
+
+def test_a_sweep_of_identifiers_is_not_misled(box, target, monkeypatch):
+    """Identifiers that come twice in place of others mark nobody."""
+    target.sync(box, **COMPANIES)
+    box.poke.remove("default.companies", box.poke.ids("default.companies")[:1])
+    monkeypatch.setattr(exports, "ROWS_PER_FILE", 13)
+    with proxied(box, after=files_twice) as odd, pytest.raises(IncompleteRead, match="export gave 13 rows of 39"):
+        target.sync(odd, **COMPANIES)
+    assert {row["_cargo_deleted_at"] for row in target.rows("default__companies")} == {None}
+    target.sync(box, **COMPANIES)
+    assert model_differences(target, box, companies(box)) == []
+
+
+def test_a_table_that_has_rows_of_one_identifier_is_no_alarm(box, target):
+    """A warehouse's own table may: then the identifiers are counted, and the row that came last stays."""
+    spec = box.world.spec_of(companies(box)["uuid"])
+    table = box.world.warehouse.table(spec)
+    box.world.db.execute(f"INSERT INTO {table} FROM {table} LIMIT 3")
+    report = target.sync(box, **COMPANIES)
+    (found,) = [o for o in report.outcomes if o.entity == "records"]
+    assert (found.status, found.rows, found.expected, found.got) == ("complete", 40, 40, 40)
+
+
+def test_a_file_without_a_column_of_the_table_is_not_believed(box, target):
+    """Its cells would look empty; pages have them."""
+
+    def instead(_asked, found, _again):
+        if found.content[:4] != b"PAR1":
+            return found
+        rows, out = pq.read_table(io.BytesIO(found.content)), io.BytesIO()
+        pq.write_table(rows.drop_columns(["name"]) if "name" in rows.column_names else rows, out)
+        return httpx.Response(200, content=out.getvalue())
+
+    target.sync(box, **COMPANIES)
+    box.advance(days=8)
+    with proxied(box, instead=instead) as odd:
+        report = target.sync(odd, **COMPANIES)
+    assert {o.lane for o in report.outcomes if o.entity == "records"} == {"csv"}
     assert model_differences(target, box, companies(box)) == []
 
 

@@ -209,6 +209,36 @@ def test_a_model_that_is_always_written_loads_three_times_and_then_stops(own_box
     assert by_table(report)["default__companies"].status == "complete"
 
 
+def test_syncs_in_a_row_are_those_between_which_there_is_no_other(own_box, target):
+    """A sync that finds the model as it was, and written by nobody, ends the row."""
+    sync_slept(target, own_box, **COMPANIES)
+    (key,) = own_box.poke.ids("default.companies")[:1]
+    for _ in range(5):
+        own_box.poke.remove("default.companies", [key])
+        own_box.faults.add(path="storage/query/download", kind="refreshing")
+        report, _ = sync_slept(target, own_box, **COMPANIES)
+        assert by_table(report)["default__companies"].status == "refreshing"
+        own_box.faults.clear()
+        own_box.poke.restore("default.companies", [key], anew=False)
+        own_box.world.tick(20 * 3_600_000)
+        report, _ = sync_slept(target, own_box, **COMPANIES)
+        assert by_table(report)["default__companies"].status == "complete"
+
+
+def test_what_does_not_show_yet_is_not_passed_over(own_box, target):
+    """Rows that were written hours ago may show in no time of the model: while Cargo is writing, no watermark moves."""
+    first, _ = sync_slept(target, own_box, **COMPANIES)
+    model, writing = model_of(own_box)["uuid"], own_box.world.writing
+    writing.delay = 3600
+    writing.update(model, [(own_box.poke.ids("default.companies")[0], {"name": "Written long ago"})])
+    own_box.world.tick(6 * 3_600_000)
+    report, _ = sync_slept(target, own_box, **COMPANIES)
+    assert by_table(report)["default__companies"].watermark == by_table(first)["default__companies"].watermark
+    writing.settle(at_once=True)
+    sync_slept(target, own_box, **COMPANIES)
+    assert "Written long ago" in {row["name"] for row in target.rows("default__companies")}
+
+
 def model_of(box):
     return next(m for m in box.truth("models") if m["slug"] == "companies" and m["kind"] == "native")
 

@@ -4,6 +4,7 @@ import pytest
 
 from cargo_source.catalog import ENTITIES
 from cargo_source.pull import query
+from tests.proxy import proxied
 from tests.small import small_box
 from tests.target import Target, differences
 
@@ -128,3 +129,19 @@ def test_sql_that_lags_for_long_is_made_up_for_by_the_next_sweep(tmp_path, fails
             box.advance(hours=4)
         target.sync(box, only=["runs", "spans"])
         assert differences(target, box, skip=set(ENTITIES) - {"runs", "spans"}) == []
+
+
+def test_a_row_that_comes_twice_does_not_stand_for_another(tmp_path):
+    """As many rows as were counted, of which two are one: lists serve."""
+
+    def twice(_method, path, body):
+        rows = body.get("rows", [])
+        if path == "orchestration/query" and len(rows) > 5 and "uuid" in rows[0]:
+            body["rows"] = [*rows[:-1], rows[0]]
+        return body
+
+    with small_box(7, companies=20, sql_columns="all") as box, proxied(box, after=twice) as odd:
+        target = Target(tmp_path)
+        report = target.sync(odd, only=["workflows", "runs"], models=[])
+        assert len(target.rows("runs")) == len(box.truth("runs"))
+    assert {o.lane for o in report.outcomes if o.table == "runs"} == {"window"}
