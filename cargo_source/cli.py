@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Never
 
 import typer
@@ -50,11 +51,46 @@ def main() -> None:
         # A name that the terminal cannot show is no reason to stop.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupted)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
     try:
         app()
-    except KeyboardInterrupt:
-        _die("stopped before anything was read")
+    except KeyboardInterrupt as stopped:
+        _die_of(stopped)
+    except SystemExit as end:
+        # So the library for command lines tells of Ctrl-C that comes before a command has begun.
+        if end.code == EXIT_OF_CTRL_C:
+            _die_of(KeyboardInterrupt())
+        raise
+
+
+EXIT_OF_CTRL_C = 130
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """Interrupt what is done; end at once where a module is being imported.
+
+    What is half imported may swallow the interruption, or leave other threads waiting for it for ever. A sync may be
+    killed at any moment.
+    """
+    stopped = KeyboardInterrupt(signal.Signals(number).name)
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            _die_of(stopped)
+        frame = frame.f_back
+    raise stopped
+
+
+def _die_of(stopped: KeyboardInterrupt) -> Never:
+    if "--json" in sys.argv:
+        _print_json({"status": "failed", "error": {"type": "KeyboardInterrupt", "message": _stopped(stopped)}})
+    _die(_stopped(stopped))
+
+
+def _stopped(stopped: KeyboardInterrupt) -> str:
+    by = "Ctrl-C" if stopped.args in {(), ("SIGINT",)} else stopped.args[0]
+    return f"stopped by {by}: every table is as after its last completed load; run the same command again to go on"
 
 
 @contextmanager
@@ -70,14 +106,11 @@ def errors_told(
             told = {"type": type(error).__name__, "message": str(error)}
             _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
         _die(str(error), code=error.exit_code, form=form)
-    except KeyboardInterrupt:
-        stopped = (
-            "stopped by Ctrl-C: every table is as after its last completed load; run the same command again to go on"
-        )
+    except KeyboardInterrupt as stopped:
         if as_json:
-            told = {"type": "KeyboardInterrupt", "message": stopped}
+            told = {"type": "KeyboardInterrupt", "message": _stopped(stopped)}
             _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
-        _die(stopped, form=form)
+        _die(_stopped(stopped), form=form)
     except Exception as error:  # noqa: BLE001 - the last line of defence: nobody should read a traceback
         # Only where it happened is told: the text of a foreign error may quote anything.
         bug = ReportBug(f"{type(error).__name__} in {_where(error)}: {ReportBug.remedy}")
@@ -120,6 +153,17 @@ def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
         if not sign:
             raise BadSettings(f"{option} {name!r}: write it as name=value")
     return [(name.strip(), value.strip()) for name, _sign, value in pairs]
+
+
+def _columns(texts: list[str] | None) -> dict[str, list[str]]:
+    """Read the columns to keep, by table. Raises BadSettings where a table or its columns are not named."""
+    found = {table: _names(names) or [] for table, names in _pairs(texts, "--columns")}
+    for table, names in found.items():
+        if not table or not names:
+            raise BadSettings(
+                "--columns: write it as table=column,column; to leave a table out, see --only and --models"
+            )
+    return found
 
 
 @app.command()
@@ -290,7 +334,7 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             models=_names(models),
             include_personal=include_personal,
             since=since,
-            columns={table: _names(names) or [] for table, names in _pairs(columns, "--columns")},
+            columns=_columns(columns),
             exclude=exclude or (),
             pii=dict(_pairs(pii, "--pii")),  # type: ignore[arg-type] # the source says which treatments there are
             lane=lane,

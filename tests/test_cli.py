@@ -10,6 +10,7 @@ import threading
 import time
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import duckdb
 import httpx
@@ -222,6 +223,60 @@ def test_ctrl_c_stops_at_once_and_the_next_run_repairs(box, tmp_path):
     assert done.returncode == 0, done.stderr
     with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as db:
         assert db.execute("SELECT count(*) FROM cargo.messages").fetchone() == (len(box.truth("messages")),)
+
+
+def listens(process, number):
+    """Whether a process has a way of its own with a signal."""
+    caught = Path(f"/proc/{process.pid}/status").read_text().split("SigCgt:")[1].split()[0]
+    return int(caught, 16) >> (number - 1) & 1
+
+
+@pytest.mark.parametrize("after", [0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0])
+def test_a_signal_that_comes_early_stops_the_command_too(box, tmp_path, after):
+    """While libraries are still being imported: it ends at once, with its one object and exit 1."""
+    environment = {**os.environ, "HOME": str(tmp_path), "CARGO_API_TOKEN": box.token, "CARGO_API_URL": box.url}
+    command = [sys.executable, "-m", "cargo_source", "sync", "--json"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not listens(process, signal.SIGTERM):
+            time.sleep(0.005)
+        time.sleep(after)
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1, stderr
+    assert json.loads(stdout)["error"]["type"] == "KeyboardInterrupt"
+    assert "stopped by SIGTERM" in stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("switches", "word"),
+    [
+        (["--database", "."], "folder"),
+        (["--database", ""], "folder"),
+        (["--columns", "=name"], "table=column"),
+        (["--columns", "agents="], "table=column"),
+    ],
+)
+def test_switches_that_say_nothing_are_refused(box, tmp_path, switches, word):
+    """In one line that names the switch, before anything is asked."""
+    told(done := run("sync", *switches, cwd=tmp_path, url=box.url, token=box.token), switches[0], word)
+    assert done.returncode == 2
+
+
+def test_a_name_that_the_locale_cannot_spell_is_refused(box, tmp_path):
+    """What such a name is in bytes nobody knows."""
+    where = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run("sync", "--database", "Größe.duckdb", cwd=tmp_path, url=box.url, token=box.token, fresh=True, **where)
+    told(done, "--database", "PYTHONUTF8=1")
+    assert done.returncode == 2
+
+
+def test_since_may_not_be_to_come(box, tmp_path):
+    """All that came before it would never load."""
+    switches = ("--only", "runs", "--since", "2999-01-01")
+    told(done := run("sync", *switches, cwd=tmp_path, url=box.url, token=box.token), "since: 2999")
+    assert done.returncode == 2
 
 
 def test_since_says_where_history_starts(box, tmp_path):

@@ -26,16 +26,7 @@ RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalo
 
 def duckdb_pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
     """Give the pipeline that loads into ``database``. Raises BadSettings where a folder cannot be written to."""
-    if _UNREADABLE.search(str(state_dir.resolve())):
-        raise BadSettings(
-            f"--state-dir {state_dir}: DuckDB reads files there, and takes folders called key=value for data, and"
-            " quotes and question marks for more than names; take another folder"
-        )
-    prepare_folder(state_dir, "--state-dir")
-    if not database.parent.is_dir():
-        raise BadSettings(f"--database {database}: there is no folder {database.parent}")
-    if database.exists() and not os.access(database, os.W_OK):
-        raise BadSettings(f"--database {database}: the file is read-only")
+    _check_places(database, state_dir)
     schema = NamingConvention().normalize_identifier(dataset) if dataset.strip() else ""
     if not schema or schema in RESERVED or schema != dataset:
         raise BadSettings(
@@ -55,6 +46,28 @@ def duckdb_pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
     with held(state_dir.resolve(), NAME):
         # dlt empties a folder of state that another process is just beginning to fill.
         return _pipeline(database, dataset, state_dir)
+
+
+def _check_places(database: Path, state_dir: Path) -> None:
+    for path, setting in ((database, "--database"), (state_dir, "--state-dir")):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise BadSettings(
+                f"{setting}: the name has letters that this locale cannot spell; set PYTHONUTF8=1, or take another name"
+            ) from None
+    if _UNREADABLE.search(str(state_dir.resolve())):
+        raise BadSettings(
+            f"--state-dir {state_dir}: DuckDB reads files there, and takes folders called key=value for data, and"
+            " quotes and question marks for more than names; take another folder"
+        )
+    prepare_folder(state_dir, "--state-dir")
+    if not database.name or database.is_dir():
+        raise BadSettings(f"--database {database}: that is a folder; name a file in it, as in warehouse.duckdb")
+    if not database.parent.is_dir():
+        raise BadSettings(f"--database {database}: there is no folder {database.parent}")
+    if database.exists() and not os.access(database, os.W_OK):
+        raise BadSettings(f"--database {database}: the file is read-only")
 
 
 def _pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:

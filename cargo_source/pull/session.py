@@ -25,6 +25,7 @@ from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.columns import Column, snake_case
 from cargo_source.catalog.entity import SWEEP_HOURS, Derived, Entity, Snapshot, Unfolded
 from cargo_source.errors import (
+    BadSettings,
     CargoError,
     NotFound,
     PermissionDenied,
@@ -44,7 +45,7 @@ from cargo_source.pull.pages import Row
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.pull.spool import Sheet, Spool, Spooled
 from cargo_source.pull.surprises import Surprises
-from cargo_source.pull.times import Span, parse_time, time_at
+from cargo_source.pull.times import Span, format_time, parse_time, time_at
 from cargo_source.pull.typed import arrow_schema, arrow_table
 from cargo_source.pull.unfolding import children_of
 
@@ -298,6 +299,10 @@ class Session:
             return self.once("window", self._window)
         kept = self.memory.table_state(table)
         if not kept:
+            if self.options.since is not None and self.options.since > self.now:
+                raise BadSettings(
+                    f"since: {format_time(self.options.since)} is still to come; nothing before it would ever load"
+                )
             return Span(self.options.since, self.now, swept=self.options.since)
         swept = parse_time(kept["swept_at"])
         return Span(
