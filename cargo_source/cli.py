@@ -59,10 +59,13 @@ def main() -> None:
     except KeyboardInterrupt as stopped:
         _die_of(stopped)
     except SystemExit as end:
-        # So the library for command lines tells of Ctrl-C that comes before a command has begun.
-        if end.code == EXIT_OF_CTRL_C:
-            _die_of(KeyboardInterrupt())
-        raise
+        # So the library for command lines tells of an interruption that comes before a command has begun.
+        if end.code != EXIT_OF_CTRL_C:
+            raise
+        cause: BaseException | None = end
+        while cause is not None and not isinstance(cause, KeyboardInterrupt):
+            cause = cause.__context__
+        _die_of(cause or KeyboardInterrupt())
 
 
 EXIT_OF_CTRL_C = 130

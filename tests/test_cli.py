@@ -231,7 +231,7 @@ def listens(process, number):
     return int(caught, 16) >> (number - 1) & 1
 
 
-@pytest.mark.parametrize("after", [0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0])
+@pytest.mark.parametrize("after", [0.0, 0.04, 0.08, 0.12, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0])
 def test_a_signal_that_comes_early_stops_the_command_too(box, tmp_path, after):
     """While libraries are still being imported: it ends at once, with its one object and exit 1."""
     environment = {**os.environ, "HOME": str(tmp_path), "CARGO_API_TOKEN": box.token, "CARGO_API_URL": box.url}
