@@ -122,6 +122,9 @@ def _physical(names: list[str], shape: Shape) -> dict[str, str]:
         found["_id"] = found[shape.id_slug]
     if "_id" not in found:
         raise UnusableExport("without a key")
+    if not shape.stored_fields <= found.keys():
+        # Cells that did not come would look like cells that are empty.
+        raise UnusableExport("without columns that the table has")
     return found
 
 

@@ -1,8 +1,11 @@
 """An export is believed when as many rows came as there are: a file that is lacking looks like a smaller table."""
 
+import gzip
 import io
 
 import httpx
+import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -132,6 +135,22 @@ def test_a_file_without_a_column_of_the_table_is_not_believed(box, target):
     with proxied(box, instead=instead) as odd:
         report = target.sync(odd, **COMPANIES)
     assert {o.lane for o in report.outcomes if o.entity == "records"} == {"csv"}
+    assert model_differences(target, box, companies(box)) == []
+
+
+def test_nor_is_a_csv_without_one(box, target):
+    """Pages do then."""
+
+    def instead(asked, found, _again):
+        if not asked[1].startswith("exports/"):
+            return found
+        rows, out = pa.csv.read_csv(io.BytesIO(gzip.decompress(found.content))), io.BytesIO()
+        pa.csv.write_csv(rows.drop_columns(["name"]), out)
+        return httpx.Response(200, content=out.getvalue(), headers={"Content-Type": "text/csv"})
+
+    with proxied(box, instead=instead) as odd:
+        report = target.sync(odd, lane="csv", **COMPANIES)
+    assert {o.lane for o in report.outcomes if o.entity == "records"} == {"pages"}
     assert model_differences(target, box, companies(box)) == []
 
 
