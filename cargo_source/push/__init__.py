@@ -1,0 +1,1 @@
+"""From a table to a Cargo model: planned, shown, applied, and remembered."""
