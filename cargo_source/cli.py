@@ -1,32 +1,36 @@
-"""The command line: ``cargo-source check | discover | sync | preview | sandbox | demo``.
+"""The command line: ``cargo-source check | discover | sync | preview | push | rejects | sandbox | demo``.
 
 Results go to standard output, progress and errors to standard error. Exits: 0 done, 2 settings or usage, 3 stopped
 because a read could not be shown to be complete, 1 anything else.
 """
 
 import io
-import json
-import logging
 import os
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, Never
+from typing import Annotated, Any
 
 import typer
 
-from cargo_source.errors import BadSettings, CargoError, ReportBug
-from cargo_source.logs import LogFormat, line_of
-from cargo_source.logs import start as start_logs
-
-DEFAULT_STATE_DIR = Path(".cargo-source")
-EXIT_FAILED, EXIT_INCOMPLETE = 1, 3
+from cargo_source.command import (
+    DEFAULT_STATE_DIR,
+    EXIT_INCOMPLETE,
+    EXIT_OF_CTRL_C,
+    Json,
+    die,
+    die_of,
+    errors_told,
+    interrupted,
+    names_of,
+    pairs_of,
+    print_json,
+)
+from cargo_source.errors import BadSettings
+from cargo_source.logs import LogFormat
+from cargo_source.push_commands import push, rejects
 
 app = typer.Typer(
     name="cargo-source",
@@ -35,9 +39,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-
 
 QUIET_DLT = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
 """No telemetry unless it was asked for, and errors told by us. dlt reads these when it is imported, and never again."""
@@ -51,13 +52,13 @@ def main() -> None:
         # A name that the terminal cannot show is no reason to stop.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupted)
+        signal.signal(signal.SIGINT, interrupted)
     try:
         app()
     except KeyboardInterrupt as stopped:
-        _die_of(stopped)
+        die_of(stopped)
     except SystemExit as end:
         # So the library for command lines tells of an interruption that comes before a command has begun.
         if end.code != EXIT_OF_CTRL_C:
@@ -65,102 +66,12 @@ def main() -> None:
         cause: BaseException | None = end
         while cause is not None and not isinstance(cause, KeyboardInterrupt):
             cause = cause.__context__
-        _die_of(cause or KeyboardInterrupt())
-
-
-EXIT_OF_CTRL_C = 130
-
-
-def _interrupted(number: int, frame: FrameType | None) -> None:
-    """Interrupt what is done; end at once where a module is being imported.
-
-    What is half imported may swallow the interruption, or leave other threads waiting for it for ever. A sync may be
-    killed at any moment.
-    """
-    stopped = KeyboardInterrupt(signal.Signals(number).name)
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            _die_of(stopped)
-        frame = frame.f_back
-    raise stopped
-
-
-def _die_of(stopped: KeyboardInterrupt) -> Never:
-    if "--json" in sys.argv:
-        _print_json({"status": "failed", "error": {"type": "KeyboardInterrupt", "message": _stopped(stopped)}})
-    _die(_stopped(stopped))
-
-
-def _stopped(stopped: KeyboardInterrupt) -> str:
-    by = "Ctrl-C" if stopped.args in {(), ("SIGINT",)} else stopped.args[0]
-    return f"stopped by {by}: every table is as after its last completed load; run the same command again to go on"
-
-
-@contextmanager
-def errors_told(
-    *, as_json: bool, partial: Callable[[], dict[str, Any]] | None = None, form: LogFormat = LogFormat.text
-) -> Iterator[None]:
-    """Turn our errors into one line, or one JSON object, and the right exit; logs go to standard error."""
-    start_logs(form)
-    try:
-        yield
-    except CargoError as error:
-        if as_json:
-            told = {"type": type(error).__name__, "message": str(error)}
-            _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
-        _die(str(error), code=error.exit_code, form=form)
-    except KeyboardInterrupt as stopped:
-        if as_json:
-            told = {"type": "KeyboardInterrupt", "message": _stopped(stopped)}
-            _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
-        _die(_stopped(stopped), form=form)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: nobody should read a traceback
-        # Only where it happened is told: the text of a foreign error may quote anything.
-        bug = ReportBug(f"{type(error).__name__} in {_where(error)}: {ReportBug.remedy}")
-        if as_json:
-            told = {"type": type(bug).__name__, "message": str(bug)}
-            _print_json({**(partial() if partial else {}), "status": "failed", "error": told})
-        _die(str(bug), form=form)
-
-
-def _where(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "cargo_source" in frame.filename] or frames
-    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
-
-
-def _die(message: str, *, code: int = EXIT_FAILED, form: LogFormat = LogFormat.text) -> Never:
-    record = logging.LogRecord("cargo_source", logging.ERROR, "", 0, "%s", (message,), None)
-    sys.stderr.write(line_of(record, form) + "\n")
-    sys.stderr.flush()
-    sys.stdout.flush()
-    # Threads may still wait for the network; nothing that they could bring is wanted any more.
-    os._exit(code)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, default=str) + "\n")
-    sys.stdout.flush()
-
-
-def _names(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _pairs(texts: list[str] | None, option: str) -> list[tuple[str, str]]:
-    """Split ``name=value`` options. Raises BadSettings for one that has no ``=``."""
-    pairs = [text.partition("=") for text in texts or ()]
-    for name, sign, _value in pairs:
-        if not sign:
-            raise BadSettings(f"{option} {name!r}: write it as name=value")
-    return [(name.strip(), value.strip()) for name, _sign, value in pairs]
+        die_of(cause or KeyboardInterrupt())
 
 
 def _columns(texts: list[str] | None) -> dict[str, list[str]]:
     """Read the columns to keep, by table. Raises BadSettings where a table or its columns are not named."""
-    found = {table: _names(names) or [] for table, names in _pairs(texts, "--columns")}
+    found = {table: names_of(names) or [] for table, names in pairs_of(texts, "--columns")}
     for table, names in found.items():
         if not table or not names:
             raise BadSettings(
@@ -194,7 +105,7 @@ def check(
             except OSError as error:
                 raise BadSettings(f"--report {report}: {error.strerror}") from None
         if as_json:
-            _print_json(found.as_json())
+            print_json(found.as_json())
         else:
             render.check(found)
 
@@ -208,7 +119,7 @@ def discover(*, as_json: Json = False) -> None:
     with errors_told(as_json=as_json):
         found = explore.discover(find_settings())
         if as_json:
-            _print_json(found.as_json())
+            print_json(found.as_json())
         else:
             render.discovery(found)
 
@@ -227,7 +138,7 @@ def preview(
     with errors_told(as_json=as_json):
         found = explore.preview(find_settings(), model, limit)
         if as_json:
-            _print_json(found.as_json())
+            print_json(found.as_json())
         else:
             render.preview(found)
 
@@ -333,13 +244,13 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
         find_settings()
         pipeline = duckdb_pipeline(database, dataset, state_dir)
         source = cargo(
-            only=_names(only),
-            models=_names(models),
+            only=names_of(only),
+            models=names_of(models),
             include_personal=include_personal,
             since=since,
             columns=_columns(columns),
             exclude=exclude or (),
-            pii=dict(_pairs(pii, "--pii")),  # type: ignore[arg-type] # the source says which treatments there are
+            pii=dict(pairs_of(pii, "--pii")),  # type: ignore[arg-type] # the source says which treatments there are
             lane=lane,
             strict=strict,
             partial=partial,
@@ -355,14 +266,14 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             else:
                 run_sync(pipeline, source, watch=watch, report=report, **around)
         if as_json:
-            _print_json({**report.as_json(), "database": str(database)})
+            print_json({**report.as_json(), "database": str(database)})
         elif isinstance(report, BackfillReport):
             render.backfill(report, database)
         else:
             render.report(report, database)
     if report.status in UNFINISHED:
         again = "the next sync" if window_from is None else "the same window, if it is loaded again"
-        _die(UNFINISHED[report.status].format(again=again), code=EXIT_INCOMPLETE, form=log_format)
+        die(UNFINISHED[report.status].format(again=again), code=EXIT_INCOMPLETE, form=log_format)
 
 
 UNFINISHED = {
@@ -370,6 +281,10 @@ UNFINISHED = {
     "refreshing": "the workspace was still being written: what is marked refreshing comes again with {again}",
 }
 """What is said where a sync ends with tables that are not as they should be."""
+
+
+app.command()(push)
+app.command()(rejects)
 
 
 class SqlColumns(StrEnum):
@@ -403,7 +318,7 @@ def sandbox(  # noqa: PLR0913 - each is a switch of the command
 
     def announce(where: dict[str, str]) -> None:
         if as_json:
-            _print_json(where)
+            print_json(where)
         else:
             render.sandbox(where)
 
@@ -420,7 +335,7 @@ def sandbox(  # noqa: PLR0913 - each is a switch of the command
             announce=announce,
         )
     except (OSError, ValueError) as error:
-        _die(f"the sandbox cannot start: {error}", code=BadSettings.exit_code)
+        die(f"the sandbox cannot start: {error}", code=BadSettings.exit_code)
 
 
 @app.command()

@@ -18,7 +18,10 @@ CargoError
  │    └── RequestRefused     400 and other 4xx
  ├── StopAndLook         go on only after having looked (exit 3)
  │    ├── IncompleteRead     fewer or more rows than there are
- │    └── OutOfTime          time was up before all was read: run it again
+ │    ├── OutOfTime          time was up before all was read: run it again
+ │    ├── Braked             a push would change more than it may: look at its plan
+ │    ├── StalePlan          the model has changed since the plan was made: make another
+ │    └── WriteDiffers       Cargo keeps something else than what was written
  ├── DestinationRefused  make room or access for the destination (exit 1)
  └── ReportBug           something that the API was not known to do (exit 1)
       └── UnexpectedShape    not JSON, or without the expected envelope
@@ -41,7 +44,8 @@ class CargoError(Exception):
     """Anything that cargo_source raises on purpose.
 
     ``method`` and ``path`` say which request failed, ``status``, ``reason`` and ``request_id`` what the API answered;
-    each is None where there was none. ``attempts`` counts how often the request was sent.
+    each is None where there was none. ``attempts`` counts how often the request was sent. ``report`` is what a
+    push that it stopped had done until then.
     """
 
     exit_code: ClassVar[int] = 1
@@ -66,6 +70,7 @@ class CargoError(Exception):
             request_id,
         )
         self.attempts = 1
+        self.report: object | None = None
 
     def __str__(self) -> str:
         # Errors without a request are raised with words of their own about what to do.
@@ -184,6 +189,18 @@ class IncompleteRead(StopAndLook):
 
 class OutOfTime(StopAndLook):
     """The time that a sync was given is over, and not all was read."""
+
+
+class Braked(StopAndLook):
+    """A push would change more than it may."""
+
+
+class StalePlan(StopAndLook):
+    """What a plan would change is no longer as it was when the plan was made."""
+
+
+class WriteDiffers(StopAndLook):
+    """Cargo keeps something else than what was written, or clears what was not."""
 
 
 class DestinationRefused(CargoError):

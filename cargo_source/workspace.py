@@ -8,6 +8,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,8 +26,26 @@ from cargo_source.pull.records import Model, choose, list_models, shape_model
 from cargo_source.pull.segment_rows import SegmentRead, change_shape, check_filter, pick_change, pick_segment
 from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Shape
+from cargo_source.push.applying import Applying
+from cargo_source.push.brakes import Limits
+from cargo_source.push.compare import Mode
+from cargo_source.push.facts import Facts
+from cargo_source.push.ledger import Ledger
+from cargo_source.push.ledger_places import ledger_in
+from cargo_source.push.plan import Plan
+from cargo_source.push.planning import Planning, Watch, Wish
+from cargo_source.push.report import PushReport
+from cargo_source.push.store import PlanStore
+from cargo_source.push.target import Columns, Target
 from cargo_source.rows import Rows, Source
 from cargo_source.settings import Secret
+
+DEFAULT_LEDGER = Path(".cargo-source") / "pushes.duckdb"
+"""Where what was pushed is remembered, unless somewhere else is named."""
+
+
+def _unwatched(_what: str, _rows: int, _total: int | None) -> None:
+    """Look at nothing."""
 
 
 class Workspace:
@@ -152,6 +171,97 @@ class Workspace:
     def _read(self, session: Session, read: Callable[[Pick], Picked], wanted: Pick) -> Picked:
         with self._asking(session):
             return read(wanted)
+
+    # Writing -------------------------------------------------------------------------------------------------------
+
+    def push(  # noqa: PLR0913 - each is a wish of its own
+        self,
+        data: Any,
+        model: "str | ModelInfo",
+        *,
+        key: str,
+        mode: Mode = "upsert",
+        columns: Columns = None,
+        database: Any = None,
+        nulls: str = "write",
+        ledger: Any = None,
+        limits: Limits | None = None,
+        watch: Watch = _unwatched,
+        **wishes: Any,
+    ) -> Plan:
+        """Plan to write a table into a model. Nothing is sent before :meth:`Plan.apply`.
+
+        ``data`` is a pandas or polars frame, anything of pyarrow, a DuckDB relation, what :meth:`read` gives, the path
+        of a parquet file, or, with ``database`` (a dlt pipeline, a DuckDB file, a URL), a query. Rows are told apart by
+        ``key``. ``mode`` is insert (new ones only), update (known ones only), upsert (both), mirror (both, and records
+        that were pushed before and are not in the source go) or fill_empty (cells that are null). ``columns`` lists the
+        columns to push, or maps them to the model's. A null is written; ``nulls`` "skip" leaves its cell as it is,
+        "error" refuses its row. ``ledger`` is where the record of all pushes is: a DuckDB file, or a dlt pipeline.
+
+        Raises BadSettings and FixTheData that say what cannot be pushed, and what a read of the model raises.
+        """
+        wish = Wish(key=key, mode=mode, columns=columns, nulls=nulls, **wishes)
+        remembered = self._ledger(ledger, database)
+        with self._asking() as session:
+            chosen = (self.model(model) if isinstance(model, str) else model).model
+            target = Target(chosen, shape_model(session, chosen, FOLD))
+            planning = Planning(session, target, list_models(session, FOLD), remembered, wish, watch)
+            store, facts = planning.plan(data, database)
+        return self._plan(store, facts, remembered, limits or Limits(), watch)
+
+    def retry(
+        self,
+        data: Any,
+        model: str | None = None,
+        *,
+        database: Any = None,
+        ledger: Any = None,
+        watch: Watch = _unwatched,
+    ) -> Plan:
+        """Plan to push the rows again that were rejected, out of a source that is read again.
+
+        They go as they went the last time that something was pushed to that model (a mirror removes nothing now); a
+        ledger that knows of one model alone needs no ``model``. Raises BadSettings where nothing was pushed yet.
+        """
+        last = self._ledger(ledger, database).last(model)
+        mode: Mode = "upsert" if last["mode"] == "mirror" else last["mode"]
+        return self.push(
+            data,
+            last["model_uuid"],
+            key=last["key"],
+            mode=mode,
+            columns=last["columns"],
+            database=database,
+            nulls=last["nulls"],
+            ledger=ledger,
+            watch=watch,
+            limits=Limits(None, None, None),
+            only_rejected=True,
+            allow_connector_models=True,
+            try_dates=True,
+        )
+
+    def load_plan(
+        self, path: str | Path, *, ledger: Any = None, limits: Limits | None = None, watch: Watch = _unwatched
+    ) -> Plan:
+        """Open a plan that was saved, to look at it or to apply it. Raises BadSettings where the file is none."""
+        store = PlanStore.opened(Path(path))
+        return self._plan(store, store.facts(), self._ledger(ledger, None), limits or Limits(), watch)
+
+    def _plan(self, store: PlanStore, facts: Facts, ledger: Ledger, limits: Limits, watch: Watch) -> Plan:
+        def apply(store: PlanStore, facts: Facts, watch: Watch) -> PushReport:
+            with self._asking() as session:
+                chosen = choose(list_models(session, FOLD), [facts.model_uuid])[0]
+                target = Target(chosen, shape_model(session, chosen, FOLD))
+                return Applying(session, target, store, facts, ledger, watch=watch).run()
+
+        return Plan(store, facts, limits, apply).watched(watch)
+
+    @staticmethod
+    def _ledger(ledger: Any, database: Any) -> Ledger:
+        if ledger is None:
+            ledger = database if hasattr(database, "sql_client") else DEFAULT_LEDGER
+        return ledger_in(ledger)
 
     @contextmanager
     def _asking(self, session: Session | None = None) -> Iterator[Session]:

@@ -1,0 +1,278 @@
+"""How a plan is applied: checked once more, then sent in batches, one row before all others, each remembered."""
+
+import json
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+
+from cargo_source.errors import CargoError, StalePlan
+from cargo_source.pull.session import Session
+from cargo_source.pull.shaping import Pseudonym
+from cargo_source.push.canary import Canary
+from cargo_source.push.compare import CREATE, KINDS, UPDATE, Comparison
+from cargo_source.push.facts import Facts
+from cargo_source.push.journal import Fate, Journal
+from cargo_source.push.ledger import Ledger, check_workspace
+from cargo_source.push.planning import Watch
+from cargo_source.push.present import Present
+from cargo_source.push.report import PushReport
+from cargo_source.push.sending import Sender, Stopped
+from cargo_source.push.sizes import MOST, Sizes
+from cargo_source.push.store import PlanStore
+from cargo_source.push.target import Target
+from cargo_source.push.wire import Change
+
+log = logging.getLogger("cargo_source")
+
+READ_AT_ONCE = 20_000
+"""Changes that are in memory at once."""
+
+
+@dataclass
+class Applying:
+    """Applies one plan. ``keys`` is how keys are remembered: as a digest, or as they are ("clear")."""
+
+    session: Session
+    target: Target
+    store: PlanStore
+    facts: Facts
+    ledger: Ledger
+    keys: str = "hash"
+    most: Mapping[str, int] = field(default_factory=lambda: dict(MOST))
+    watch: Watch = lambda _what, _rows, _total: None
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def run(self) -> PushReport:
+        """Apply the plan. Raises StalePlan where what it would change is not as it was, and whatever stops it.
+
+        An error that stops it after something was sent has what was done until then in its ``report``.
+        """
+        _ = self.session.now
+        check_workspace(self.facts.workspace, str(self.session.state.get("workspace")))
+        model = self.facts.model_uuid
+        report = PushReport(self.run_id, self.facts.model, self.facts.mode, unchanged=self.facts.counts.unchanged)
+        with self.ledger.held(model, self.run_id):
+            for each in self.ledger.take_over(model):
+                report.notes.append(
+                    f"push {each['run_id']} had been cut off: what became of its rows is written down now"
+                )
+            self._check_fresh()
+            journal = self.ledger.journal(model, self.run_id)
+            started, before = time.monotonic(), self.session.client.stats.snapshot()[0].requests
+            error: BaseException | None = None
+            with closing(journal):
+                journal.begin(self._begun())
+                self._tell_refused(journal, report)
+                try:
+                    self._send(journal, report)
+                except BaseException as stopped:  # noqa: BLE001 - whatever stopped it, what was done is written down; it is raised below
+                    error = stopped
+                    report.status, report.error = "stopped", str(stopped)
+                report.seconds = time.monotonic() - started
+                report.requests = self.session.client.stats.snapshot()[0].requests - before
+                left = self.facts.counts.changes - report.applied - (report.rejected - self.facts.counts.refused)
+                report.unsent = left - report.unknown
+                journal.end(report.status, **_totals(report) | {"error": type(error).__name__ if error else None})
+            self.ledger.take_over(model)
+        if isinstance(error, CargoError):
+            error.report = report
+        if error is not None:
+            raise error
+        return report
+
+    def _begun(self) -> dict[str, object]:
+        counts = self.facts.counts
+        return {
+            "run_id": self.run_id,
+            "plan_id": self.facts.plan_id,
+            "workspace": self.facts.workspace,
+            "model_uuid": self.facts.model_uuid,
+            "model": self.facts.model,
+            "mode": self.facts.mode,
+            "key_column": self.facts.columns[self.facts.key],
+            "nulls": self.facts.nulls,
+            "columns": json.dumps(self.facts.columns, ensure_ascii=False),
+            "source_rows": counts.source,
+            "target_rows": counts.target,
+            "planned_creates": counts.creates,
+            "planned_updates": counts.updates,
+            "planned_removes": counts.removes,
+            "unchanged": counts.unchanged,
+            "started_at": datetime.now(UTC).isoformat(),
+            "radius": self.facts.radius.line,
+        }
+
+    # Before anything is sent ---------------------------------------------------------------------------------------
+
+    def _check_fresh(self) -> None:
+        """Plan once more against the model as it is now. Raises StalePlan where other rows would be changed."""
+        db = self.store.db
+        for table in ("fresh", "fresh_refused"):
+            db.execute(f"DROP TABLE IF EXISTS {table}")
+        comparison = self._comparison()
+        fields = frozenset(mapped.column.field for mapped in comparison.columns)
+        with Present(self.session, self.target).view(db, "present", fields):
+            comparison.make("fresh", "fresh_refused")
+        same = "kind, id, row, data, before"
+        moved = db.execute(
+            f"SELECT count(*) FROM ((SELECT {same} FROM changes EXCEPT SELECT {same} FROM fresh) UNION ALL"
+            f" (SELECT {same} FROM fresh EXCEPT SELECT {same} FROM changes))"
+        ).fetchall()[0][0]
+        if moved:
+            raise StalePlan(
+                f"{self.facts.model}: the model has changed since this plan was made ({moved:,} of"
+                f" {self.facts.counts.changes:,} changes would be others now): make the plan anew"
+            )
+
+    def _comparison(self) -> Comparison:
+        names = [*self.facts.columns.values()]
+        key = names.index(self.facts.columns[self.facts.key])
+        by_identity = self.target.is_identity(names[key])
+        takes = self.target.writable
+        columns = [self.target.identity(name) if self.target.is_identity(name) else takes[name] for name in names]
+        has_tracked = self.store.db.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'tracked'").fetchall()
+        return Comparison(
+            self.store.db,
+            columns,
+            key,
+            self.facts.mode,  # type: ignore[arg-type] # it was checked when the plan was made
+            self.facts.nulls,
+            by_identity,
+            "tracked" if has_tracked else None,
+        )
+
+    def _tell_refused(self, journal: Journal, report: PushReport) -> None:
+        rows = self.store.db.execute("SELECT row, key, column_name, reason FROM refused ORDER BY row")
+        while some := rows.fetchmany(READ_AT_ONCE):
+            journal.refuse(
+                {"row": row, "key": self._remembered(key), "column": column, "reason": reason}
+                for row, key, column, reason in some
+            )
+            for row, key, column, reason in some:
+                report.reject(row, column, reason, key)
+            report.rejected += len(some)
+
+    # Sending -------------------------------------------------------------------------------------------------------
+
+    def _send(self, journal: Journal, report: PushReport) -> None:
+        sender = self._sender(journal)
+        done = 0
+        with ThreadPoolExecutor(self.session.options.in_flight, thread_name_prefix="cargo-push") as pool:
+            try:
+                for kind in KINDS:
+                    for fates in self._batches(kind, sender, pool):
+                        done += self._count(report, fates)
+                        self.watch("rows", done, self.facts.counts.changes)
+            finally:
+                # Whatever ends it, rows that are not on their way yet stay here.
+                sender.stopping.set()
+
+    def _batches(self, kind: str, sender: Sender, pool: ThreadPoolExecutor) -> Iterator[list[Fate]]:
+        """Send the changes of a kind, several batches at once, and give what became of each."""
+        changes = _Reader(self.store, kind)
+        waiting: deque[Future[list[Fate]]] = deque()
+        stopped: Stopped | None = None
+        try:
+            yield self._first(kind, changes, sender)
+        except Stopped as error:
+            yield error.fates
+            raise error.cause from None
+        while True:
+            while stopped is None and len(waiting) < 2 * self.session.options.in_flight:
+                if not (batch := changes.take(sender.sizes.rows(kind))):
+                    break
+                waiting.append(pool.submit(sender.send, kind, self._known(batch)))
+            if not waiting:
+                break
+            try:
+                yield waiting.popleft().result()
+            except Stopped as error:
+                sender.stopping.set()
+                stopped = stopped or error
+                yield error.fates
+        if stopped is not None:
+            raise stopped.cause
+
+    def _sender(self, journal: Journal) -> Sender:
+        slug = self.facts.columns[self.facts.key]
+        identity = self.target.is_identity(slug)
+        times = frozenset(s for s, mapped in self.target.writable.items() if mapped.column.type == "timestamp")
+        return Sender(
+            client=self.session.client,
+            model=self.facts.model_uuid,
+            present=Present(self.session, self.target),
+            journal=journal,
+            sizes=Sizes(self.most),
+            key=None if identity else self.target.writable[slug].column,
+            id_slug=self.target.id_slug,
+            times=times,
+            sleep=self.session.sleep,
+        )
+
+    def _first(self, kind: str, changes: "_Reader", sender: Sender) -> list[Fate]:
+        """Write one row before all others where it shows whether the model keeps what it is given."""
+        dated = kind == CREATE and self.target.is_native and bool(sender.times & set(self.facts.columns.values()))
+        if kind != UPDATE and not dated:
+            return []
+        first = changes.take(1)
+        if not first:
+            return []
+        return Canary(self.target, sender).fly(kind, self._known(first)[0])
+
+    def _known(self, batch: Sequence[Change]) -> list[Change]:
+        return [replace(change, key=self._remembered(change.key)) for change in batch]
+
+    def _remembered(self, key: str | None) -> str:
+        return (key or "") if self.keys == "clear" else self._pseudonym(key or "")
+
+    @property
+    def _pseudonym(self) -> Pseudonym:
+        return self.session.pseudonym
+
+    @staticmethod
+    def _count(report: PushReport, fates: Sequence[Fate]) -> int:
+        report.count([fate for fate in fates if fate.status != "unsent"])
+        for fate in fates:
+            if fate.status == "rejected":
+                report.reject(None, fate.column, fate.reason or "", None)
+        return len(fates)
+
+
+class _Reader:
+    """Reads the changes of one kind out of a plan, in their order, a few thousand at a time."""
+
+    def __init__(self, store: PlanStore, kind: str) -> None:
+        self._store, self._kind, self._last = store, kind, 0
+        self._waiting: deque[Change] = deque()
+        self._rows = self._read()
+
+    def take(self, rows: int) -> list[Change]:
+        """Give the next rows, so many at most."""
+        found: list[Change] = []
+        while len(found) < rows:
+            change = next(self._rows, None)
+            if change is None:
+                break
+            found.append(change)
+        return found
+
+    def _read(self) -> Iterator[Change]:
+        query = "SELECT seq, row, id, key, data FROM changes WHERE kind = ? AND seq > ? ORDER BY seq LIMIT ?"
+        while True:
+            rows = self._store.db.execute(query, [self._kind, self._last, READ_AT_ONCE]).fetchall()
+            for row in rows:
+                yield Change(*row)
+            if len(rows) < READ_AT_ONCE:
+                return
+            self._last = rows[-1][0]
+
+
+def _totals(report: PushReport) -> dict[str, object]:
+    names = ("created", "updated", "removed", "rejected", "unknown", "unsent", "requests", "seconds")
+    return {name: value for name, value in asdict(report).items() if name in names}

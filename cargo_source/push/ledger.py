@@ -1,0 +1,236 @@
+"""What every push did, row by row, in the user's own database: ``_cargo_push_runs`` and ``_cargo_push_rows``.
+
+SQL answers why a row was rejected, when it was last sent, and what last night's push did. A push that is at work, or
+was killed, has its journal beside it; the next one takes that over. Losing the ledger costs a re-read of the model:
+what was pushed is found there by its key, and a mirror then removes nothing.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from cargo_source import __version__
+from cargo_source.errors import BadSettings, Busy, SettingsError
+from cargo_source.pull import sql
+from cargo_source.pull.times import parse_time
+from cargo_source.push import journal
+
+log = logging.getLogger("cargo_source")
+
+RUNS, ROWS = "_cargo_push_runs", "_cargo_push_rows"
+_TEXT, _WHOLE, _REAL, _TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC")
+
+RUN_COLUMNS: dict[str, pa.DataType] = {
+    "run_id": _TEXT,
+    "plan_id": _TEXT,
+    "workspace": _TEXT,
+    "model_uuid": _TEXT,
+    "model": _TEXT,
+    "mode": _TEXT,
+    "nulls": _TEXT,
+    "key_column": _TEXT,
+    "columns": _TEXT,
+    "status": _TEXT,
+    "source_rows": _WHOLE,
+    "target_rows": _WHOLE,
+    "planned_creates": _WHOLE,
+    "planned_updates": _WHOLE,
+    "planned_removes": _WHOLE,
+    "unchanged": _WHOLE,
+    "created": _WHOLE,
+    "updated": _WHOLE,
+    "removed": _WHOLE,
+    "rejected": _WHOLE,
+    "unknown": _WHOLE,
+    "unsent": _WHOLE,
+    "requests": _WHOLE,
+    "seconds": _REAL,
+    "started_at": _TIME,
+    "finished_at": _TIME,
+    "radius": _TEXT,
+    "error": _TEXT,
+    "version": _TEXT,
+}
+ROW_COLUMNS: dict[str, pa.DataType] = {
+    "run_id": _TEXT,
+    "workspace": _TEXT,
+    "model_uuid": _TEXT,
+    "model": _TEXT,
+    "key": _TEXT,
+    "kind": _TEXT,
+    "status": _TEXT,
+    "record_id": _TEXT,
+    "source_row": _WHOLE,
+    "column_name": _TEXT,
+    "reason": _TEXT,
+    "sent_at": _TIME,
+    "answered_at": _TIME,
+}
+PUSHED = ("created", "updated")
+"""What a row has to have become for it to be one that this ledger has pushed."""
+REJECTED = frozenset({"rejected", "unknown"})
+"""What has become of rows that are to be pushed again."""
+
+Row = dict[str, Any]
+
+
+class Database(Protocol):
+    """Where the ledger's tables are. ``select`` gives no rows where there is no such table."""
+
+    def select(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
+        """Give these columns of the rows where ``where`` holds."""
+
+    def replace(self, run_id: str, tables: dict[str, pa.Table]) -> None:
+        """Put the rows of one run in the place of those that are there of it, making tables that are not there."""
+
+
+class Ledger:
+    """The ledger in ``database``; what is at work lies in ``folder``, beside it."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database, self.folder = database, folder
+
+    # What it knows -------------------------------------------------------------------------------------------------
+
+    def tracked(self, workspace: str, model: str) -> list[str]:
+        """Give the records of a model that it has pushed."""
+        statuses = ", ".join(map(sql.text, PUSHED))
+        where = f"{_of(workspace, model)} AND status IN ({statuses}) AND record_id IS NOT NULL"
+        return sorted({str(found) for (found,) in self.database.select(ROWS, ["record_id"], where)})
+
+    def last_columns(self, workspace: str, model: str, key: str) -> set[str]:
+        """Give the model's columns that the last push by this key that was done wrote; none where there was none."""
+        where = f"{_of(workspace, model)} AND key_column = {sql.text(key)}"
+        found = self.database.select(RUNS, ["finished_at", "columns"], where)
+        done = [each for each in found if each[0] is not None]
+        return set(json.loads(max(done)[1]).values()) if done else set()
+
+    def last(self, model: str | None) -> Row:
+        """Give how the last push to a model went: ``model_uuid``, ``mode``, ``nulls``, ``key`` and ``columns``.
+
+        Raises BadSettings where there was none, or where there were several models and none is named.
+        """
+        names = ["started_at", "model_uuid", "model", "mode", "nulls", "key_column", "columns"]
+        found = sorted(self.database.select(RUNS, names, _called(model)))
+        if not found:
+            raise BadSettings(
+                "nothing was pushed yet: this ledger knows of no push" + (f" to {model}" if model else "")
+            )
+        if several := sorted({str(each[2]) for each in found if each[1] != found[-1][1]}):
+            raise BadSettings(f"this ledger knows of pushes to several models: say which of {', '.join(several)}")
+        _, uuid, _, mode, nulls, slug, text = found[-1]
+        columns: dict[str, str] = json.loads(text)
+        key = next(name for name, mapped in columns.items() if mapped == slug)
+        return {"model_uuid": uuid, "mode": mode, "nulls": nulls, "key": key, "columns": columns}
+
+    def rejected(self, workspace: str, model: str) -> list[str]:
+        """Give the keys, as they are remembered, of rows that were rejected or lost when they were last pushed."""
+        found = self._last_fates(_of(workspace, model))
+        return sorted({str(row["key"]) for row in found if row["status"] in REJECTED and row["key"] is not None})
+
+    def rejects(self, model: str | None = None) -> list[Row]:
+        """Give the rows that were rejected or lost when they were last pushed, with the reasons; the newest first."""
+        found = [row for row in self._last_fates(_called(model)) if row["status"] in REJECTED]
+        return [{name: value for name, value in row.items() if name != "model_uuid"} for row in reversed(found)]
+
+    def _last_fates(self, where: str) -> list[Row]:
+        """Give what last became of each row, in the order of the pushes. Rows without a key are those of the last."""
+        begun = dict(self.database.select(RUNS, ["run_id", "started_at"], where))
+        names = ["run_id", "model_uuid", "model", "source_row", "column_name", "reason", "key", "status"]
+        rows = sorted(self.database.select(ROWS, names, where), key=lambda row: (str(begun.get(row[0])), row[3] or 0))
+        newest = {row[1]: row[0] for row in rows}
+        last: dict[object, Row] = {}
+        for run, uuid, called, place, column, reason, key, status in rows:
+            if key is None and run != newest[uuid]:
+                continue
+            told = {"model": called, "row": place, "column": column, "reason": reason, "key": key, "status": status}
+            # What came later stands at the end.
+            last.pop((uuid, key or place), None)
+            last[uuid, key or place] = {"model_uuid": uuid, **told, "at": str(begun.get(run) or "")[:19]}
+        return [*last.values()]
+
+    # What is at work -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def held(self, model: str, run_id: str) -> Iterator[None]:
+        """Hold the right to push to a model. Raises Busy, which names the push that has it; a dead one has not."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = self.folder / f"{model}.running"
+        lock = FileLock(self.folder / f"{model}.lock", mode=0o600)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            other = owner.read_text().strip() if owner.exists() else "of unknown number"
+            raise Busy(f"another push to this model is at work: {other}; wait for it to end, then plan anew") from None
+        try:
+            owner.write_text(f"push {run_id} (process {os.getpid()})\n")
+            yield
+        finally:
+            owner.unlink(missing_ok=True)
+            lock.release()
+
+    def journal(self, model: str, run_id: str) -> journal.Journal:
+        """Open the journal of a push."""
+        return journal.Journal(self.folder / f"{model}.{run_id}{journal.SUFFIX}")
+
+    def take_over(self, model: str) -> list[Row]:
+        """Write down what pushes to a model did, and remove their journals. Gives those that were cut off."""
+        cut_off = []
+        for path in sorted(self.folder.glob(f"{model}.*{journal.SUFFIX}")):
+            told = journal.read(path)
+            if told is not None:
+                self.database.replace(told.run["run_id"], _tables(told))
+                if told.end is None:
+                    cut_off.append(told.run)
+            path.unlink()
+        return cut_off
+
+
+def _called(model: str | None) -> str:
+    if model is None:
+        return "true"
+    text = sql.text(model)
+    return f"(model = {text} OR model_uuid = {text} OR model LIKE {sql.text('%.' + model)})"
+
+
+def _of(workspace: str, model: str) -> str:
+    return f"workspace = {sql.text(workspace)} AND model_uuid = {sql.text(model)}"
+
+
+def check_workspace(known: str, workspace: str) -> None:
+    """Raise SettingsError where something belongs to another workspace than the token."""
+    if known != workspace:
+        raise SettingsError(
+            f"this plan was made for workspace {known}, the token is of {workspace}: apply it with that one's token"
+        )
+
+
+def _tables(told: journal.Told) -> dict[str, pa.Table]:
+    run = {**told.run, **(told.end or {"status": "killed", **_counted(told.rows)}), "version": __version__}
+    shared = {name: run[name] for name in ("run_id", "workspace", "model_uuid", "model")}
+    rows = [
+        {**shared, **row, "record_id": row.get("id"), "source_row": row.get("row"), "column_name": row.get("column")}
+        for row in told.rows
+    ]
+    return {RUNS: _table(RUN_COLUMNS, [run]), ROWS: _table(ROW_COLUMNS, rows)}
+
+
+def _counted(rows: Sequence[Row]) -> Row:
+    statuses = [row["status"] for row in rows]
+    return {name: statuses.count(name) for name in ("created", "updated", "removed", "rejected", "unknown")}
+
+
+def _table(columns: dict[str, pa.DataType], rows: Sequence[Row]) -> pa.Table:
+    arrays = [pa.array([_cell(row.get(name), kind) for row in rows], kind) for name, kind in columns.items()]
+    return pa.Table.from_arrays(arrays, names=list(columns))
+
+
+def _cell(value: Any, kind: pa.DataType) -> Any:
+    return parse_time(value) if kind == _TIME and isinstance(value, str) else value

@@ -1,0 +1,123 @@
+"""Where a ledger can be: a DuckDB file, or the destination of a dlt pipeline."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from cargo_source.errors import BadSettings, DestinationRefused
+from cargo_source.pull import sql
+from cargo_source.push.ledger import Ledger
+
+SCHEMA = "cargo"
+"""The schema that the ledger's tables are in, as that of a sync by default."""
+_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE PRECISION",
+    pa.timestamp("us", tz="UTC"): "TIMESTAMP WITH TIME ZONE",
+}
+TOGETHER = 500
+"""Rows of one statement, where they go as values."""
+
+
+def ledger_in(place: Any) -> Ledger:
+    """Open the ledger in a DuckDB file, given by its path, or in the destination of a dlt pipeline."""
+    if isinstance(place, str | Path):
+        path = Path(place)
+        return Ledger(DuckDbFile(path), path.parent / f"{path.name}.pushes")
+    if hasattr(place, "sql_client"):
+        folder = Path(place.pipelines_dir) / f"{place.pipeline_name}.pushes"
+        return Ledger(PipelineTables(place), folder)
+    raise BadSettings("ledger: the path of a DuckDB file, or a dlt pipeline")
+
+
+def _definition(table: pa.Table) -> str:
+    return ", ".join(f"{sql.name(field.name)} {_TYPES[field.type]}" for field in table.schema)
+
+
+class DuckDbFile:
+    """Tables in a DuckDB file, which is open only while it is asked: others may want it."""
+
+    def __init__(self, path: Path, schema: str = SCHEMA) -> None:
+        self._path, self._schema = path, schema
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        try:
+            db = duckdb.connect(str(self._path), read_only=read_only)
+        except duckdb.Error as error:
+            raise DestinationRefused.from_cause(error, step="ledger") from None
+        db.execute("SET TimeZone = 'UTC'")
+        return db
+
+    def select(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
+        """Give these columns of the rows where ``where`` holds; none where there is no file, or no such table."""
+        if not self._path.exists():
+            return []
+        with self._open(read_only=True) as db:
+            there = "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?"
+            if not db.execute(there, [self._schema, table]).fetchall():
+                return []
+            names = ", ".join(columns)
+            return db.execute(f"SELECT {names} FROM {self._schema}.{table} WHERE {where}").fetchall()
+
+    def replace(self, run_id: str, tables: dict[str, pa.Table]) -> None:
+        """Put the rows of one run in the place of those that are there of it."""
+        fresh = not self._path.exists()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._open(read_only=False) as db:
+            if fresh:
+                self._path.chmod(0o600)
+            db.execute("BEGIN")
+            db.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+            for name, table in tables.items():
+                db.execute(f"CREATE TABLE IF NOT EXISTS {self._schema}.{name} ({_definition(table)})")
+                db.execute(f"DELETE FROM {self._schema}.{name} WHERE run_id = ?", [run_id])
+                db.register("fresh", table)
+                db.execute(f"INSERT INTO {self._schema}.{name} BY NAME SELECT * FROM fresh")
+                db.unregister("fresh")
+            db.execute("COMMIT")
+
+
+class PipelineTables:
+    """Tables in the dataset of a dlt pipeline, asked in SQL that DuckDB and PostgreSQL share."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+
+    def select(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
+        """Give these columns of the rows where ``where`` holds; none where there is no such table."""
+        from dlt.common.destination.exceptions import DestinationUndefinedEntity
+
+        with self._pipeline.sql_client() as client:
+            names = ", ".join(columns)
+            query = f"SELECT {names} FROM {client.make_qualified_table_name(table)} WHERE {where}"
+            try:
+                return [tuple(row) for row in client.execute_sql(query) or []]
+            except DestinationUndefinedEntity:
+                return []
+
+    def replace(self, run_id: str, tables: dict[str, pa.Table]) -> None:
+        """Put the rows of one run in the place of those that are there of it."""
+        with self._pipeline.sql_client() as client:
+            if not client.has_dataset():
+                client.create_dataset()
+            with client.begin_transaction():
+                for name, table in tables.items():
+                    qualified = client.make_qualified_table_name(name)
+                    client.execute_sql(f"CREATE TABLE IF NOT EXISTS {qualified} ({_definition(table)})")
+                    client.execute_sql(f"DELETE FROM {qualified} WHERE run_id = %s", run_id)
+                    self._insert(client, qualified, table)
+
+    @staticmethod
+    def _insert(client: Any, qualified: str, table: pa.Table) -> None:
+        names = ", ".join(map(sql.name, table.schema.names))
+        places = "(" + ", ".join(["%s"] * len(table.schema.names)) + ")"
+        for batch in table.to_batches(max_chunksize=TOGETHER):
+            rows = [list(row.values()) for row in batch.to_pylist()]
+            values = ", ".join([places] * len(rows))
+            client.execute_sql(
+                f"INSERT INTO {qualified} ({names}) VALUES {values}", *(cell for row in rows for cell in row)
+            )

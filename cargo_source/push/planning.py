@@ -1,0 +1,235 @@
+"""How a plan is made: the source is brought in, the model is read, both are compared. Nothing is sent."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from cargo_source.errors import BadSettings
+from cargo_source.pull import sql
+from cargo_source.pull.records import Model
+from cargo_source.pull.session import Session
+from cargo_source.pull.times import format_time
+from cargo_source.push.compare import MODES, Comparison, Mode
+from cargo_source.push.door import incoming
+from cargo_source.push.facts import Counts, Facts
+from cargo_source.push.ledger import Ledger
+from cargo_source.push.present import Present
+from cargo_source.push.radius import Touched, watchers
+from cargo_source.push.staging import Taken, stage, taken
+from cargo_source.push.store import PlanStore
+from cargo_source.push.target import Columns, Mapped, Target
+
+NULLS = ("write", "skip", "error")
+Watch = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody wants to push: how, by which key, which columns, and what else is allowed.
+
+    ``columns`` lists the source's columns to push, or maps them to the model's. ``nulls`` says what a null in the
+    source is: written, skipped as if it was not given, or an error. ``remove_untracked`` lets a mirror remove records
+    that this ledger has not pushed, ``try_dates`` lets dates be written to a native model, of which the first is read
+    back. ``only_rejected`` keeps those rows of the source that were rejected when they were last pushed.
+    """
+
+    key: str
+    mode: Mode = "upsert"
+    columns: Columns = None
+    nulls: str = "write"
+    allow_connector_models: bool = False
+    remove_untracked: bool = False
+    try_dates: bool = False
+    only_rejected: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise BadSettings(f"mode: {self.mode!r} is not known; take one of {', '.join(MODES)}")
+        if self.nulls not in NULLS:
+            raise BadSettings(f"nulls: {self.nulls!r} is not known; take one of {', '.join(NULLS)}")
+
+
+@dataclass
+class Planning:
+    """Makes a plan for a model. ``watch`` is told how many rows have come."""
+
+    session: Session
+    target: Target
+    models: Sequence[Model]
+    ledger: Ledger
+    wish: Wish
+    watch: Watch = lambda _what, _rows, _total: None
+    notes: list[str] = field(default_factory=list)
+
+    def plan(self, data: Any, database: Any = None) -> tuple[PlanStore, Facts]:
+        """Make the plan. Raises what says that the settings, the source or the model are not as they should be."""
+        self.target.check(allow_connector_models=self.wish.allow_connector_models)
+        now, workspace = self.session.now, str(self.session.state.get("workspace"))
+        came = incoming(data, database)
+        mapping, left = self.target.mapping(came.schema.names, self.wish.columns, self.wish.key)
+        key = self.target.key_of(mapping, self.wish.key)
+        if left and self.wish.columns is None:
+            self.notes.append(f"not pushed: {', '.join(left)}, which a load has added")
+        self._check(mapping, key, workspace)
+        columns = taken(came, mapping)
+        store = PlanStore()
+        try:
+            stage(store.db, came, columns, self.wish.nulls, lambda rows: self.watch("source", rows, None))
+            if self.wish.only_rejected:
+                self._keep_rejected(store.db, columns, key, workspace)
+            comparison = self._comparison(store.db, columns, key, workspace)
+            found = self._compared(store, comparison, mapping)
+            facts = Facts(
+                plan_id=uuid.uuid4().hex,
+                made_at=format_time(now),
+                workspace=workspace,
+                model_uuid=self.target.model.uuid,
+                model=self.target.label,
+                mode=self.wish.mode,
+                nulls=self.wish.nulls,
+                key=key,
+                columns={name: mapped.slug for name, mapped in mapping.items()},
+                notes=tuple(self.notes),
+                **found,
+            )
+            store.keep(facts)
+        except BaseException:
+            store.close()
+            raise
+        return store, facts
+
+    def _check(self, mapping: Mapping[str, Mapped], key: str, workspace: str) -> None:
+        dates = [mapped.slug for mapped in mapping.values() if mapped.column.type == "timestamp"]
+        if dates and self.target.is_native and not self.wish.try_dates:
+            raise BadSettings(
+                f"{self.target.label}: Cargo may not keep dates that are written to a native model"
+                f" ({', '.join(dates)}): push them into a column of texts, or say try_dates=True (--try-dates): one row"
+                " is then written and read back before all others"
+            )
+        if self.wish.mode == "mirror" and self.wish.columns is None:
+            last = self.ledger.last_columns(workspace, self.target.model.uuid, mapping[key].slug)
+            if lost := sorted(last - {mapped.slug for mapped in mapping.values()}):
+                raise BadSettings(
+                    f"the source has no column for {', '.join(lost)} any more, which the last push wrote: name the"
+                    " columns to push with columns=[...] (--columns) if that is meant"
+                )
+
+    def _keep_rejected(self, db: duckdb.DuckDBPyConnection, columns: Sequence[Taken], key: str, workspace: str) -> None:
+        """Keep the rows that were rejected the last time: their keys are known by digest, or as they are."""
+        place = next(place for place, each in enumerate(columns) if each.name == key)
+        known = self.ledger.rejected(workspace, self.target.model.uuid)
+        salt = self.session.pseudonym.reveal_salt()
+        db.register("known", pa.table({"key": pa.array(known, pa.string())}))
+        text = f"v{place}::VARCHAR"
+        db.execute(
+            f"DELETE FROM source WHERE coalesce({text} NOT IN (FROM known) AND sha256(? || {text}) NOT IN (FROM known),"
+            " true)",
+            [salt],
+        )
+        db.unregister("known")
+
+    def _comparison(
+        self, db: duckdb.DuckDBPyConnection, columns: Sequence[Taken], key: str, workspace: str
+    ) -> Comparison:
+        tracked = None if self.wish.remove_untracked else "tracked"
+        if self.wish.mode == "mirror" and tracked:
+            ids = self.ledger.tracked(workspace, self.target.model.uuid)
+            known = pa.table({"id": pa.array(ids, pa.string())})
+            db.register("known", known)
+            db.execute("CREATE TABLE tracked AS SELECT id FROM known")
+            db.unregister("known")
+        place = next(place for place, each in enumerate(columns) if each.name == key)
+        return Comparison(
+            db,
+            [each.mapped for each in columns],
+            place,
+            self.wish.mode,
+            self.wish.nulls,
+            self.target.is_identity(columns[place].mapped.slug),
+            tracked,
+        )
+
+    def _compared(self, store: PlanStore, comparison: Comparison, mapping: Mapping[str, Mapped]) -> dict[str, Any]:
+        watched = watchers(self.session, self.target.model, self.models, self.target.shape)
+        fields = frozenset(mapped.column.field for mapped in mapping.values()) | watched.fields
+        with Present(self.session, self.target).view(store.db, "present", fields) as picked:
+            comparison.make("changes", "refused")
+            counts = count(store, comparison)
+            touched(store.db, comparison, sorted(fields - {"_id"}))
+            radius = watched.radius(Touched(store.db, "present", "after", "removed"))
+        for table in ("after", "removed"):
+            store.db.execute(f"DROP TABLE {table}")
+        if self.wish.mode == "mirror":
+            if comparison.unreadable_keys:
+                self.notes.append("nothing is removed: the source has rows whose key cannot be read")
+            elif counts.untracked:
+                self.notes.append(
+                    f"{counts.untracked:,} records are not in the source, and stay: this ledger has not pushed them"
+                    " (remove_untracked=True removes them too)"
+                )
+        changed = "SELECT unnest(changed) AS what FROM changes WHERE kind = 'update'"
+        why = "SELECT column_name || ': ' || reason AS what FROM refused"
+        return {
+            "lane": picked.landing.lane,
+            "counts": counts,
+            "radius": radius,
+            "cells": _counted(store.db, changed),
+            "reasons": _counted(store.db, why),
+        }
+
+
+def _counted(db: duckdb.DuckDBPyConnection, query: str) -> dict[str, int]:
+    found = db.execute(f"SELECT what, count(*) FROM ({query}) GROUP BY 1 ORDER BY 2 DESC, 1").fetchall()
+    return {str(what): int(rows) for what, rows in found}
+
+
+def count(store: PlanStore, comparison: Comparison) -> Counts:
+    """Count what a comparison has found."""
+    kinds = {str(k): int(n) for k, n in store.db.execute("SELECT kind, count(*) FROM changes GROUP BY 1").fetchall()}
+    source, refused, known = store.count("source"), store.count("refused"), comparison.known
+    creates, updates = kinds.get("create", 0), kinds.get("update", 0)
+    matched = store.db.execute(
+        f"SELECT count(*) FROM source s ANTI JOIN refused r ON s.row = r.row SEMI JOIN present p ON {comparison.match}"
+    ).fetchall()[0][0]
+    untracked = 0
+    if comparison.mode == "mirror" and comparison.tracked:
+        others = f"FROM present p ANTI JOIN source s ON {comparison.match} ANTI JOIN tracked t ON p._id = t.id"
+        untracked = store.db.execute(f"SELECT count(*) {others}").fetchall()[0][0]
+    return Counts(
+        source=source,
+        target=store.count("present"),
+        creates=creates,
+        updates=updates,
+        removes=kinds.get("remove", 0),
+        unchanged=matched - updates,
+        unmatched=source - refused - matched - creates,
+        refused=refused,
+        known=known,
+        untracked=untracked,
+    )
+
+
+def touched(db: duckdb.DuckDBPyConnection, comparison: Comparison, fields: Sequence[str]) -> None:
+    """Make the tables of rows as they would be afterwards, and of the records that would be gone."""
+    places = {mapped.column.field: (place, mapped.slug) for place, mapped in enumerate(comparison.columns)}
+    cells = []
+    for name in fields:
+        cell = f"p.{sql.name(name)}"
+        if name in places:
+            place, slug = places[name]
+            cell = f"CASE WHEN list_contains(c.changed, {sql.text(slug)}) THEN s.v{place} ELSE {cell} END"
+        cells.append(f"{cell} AS {sql.name(name)}")
+    slugs = {mapped.slug: mapped.column.field for mapped in comparison.columns}
+    renamed = "changed"
+    if any(slug != name for slug, name in slugs.items()):
+        pairs = ", ".join(f"{sql.text(slug)}: {sql.text(name)}" for slug, name in slugs.items())
+        renamed = f"list_transform(changed, lambda x: (MAP {{{pairs}}})[x])"
+    db.execute(
+        f"CREATE TABLE after AS SELECT c.seq, c.id AS _id, {', '.join([*cells, f'{renamed} AS changed'])}"
+        " FROM changes c JOIN source s ON c.row = s.row LEFT JOIN present p ON p._id = c.id"
+    )
+    db.execute("CREATE TABLE removed AS SELECT id AS _id FROM changes WHERE kind = 'remove'")

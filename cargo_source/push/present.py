@@ -1,0 +1,93 @@
+"""The rows that are in a model now: all of them, a few by their key, or one by its identifier."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from cargo_source.catalog.columns import Column
+from cargo_source.errors import Busy, IncompleteRead
+from cargo_source.pull import sql
+from cargo_source.pull.patience import FIRST_LOOK, LONGEST, PATIENCE
+from cargo_source.pull.picked import Picked, pick_model
+from cargo_source.pull.picking import Names, Pick, pick
+from cargo_source.pull.session import Session
+from cargo_source.push.target import Target
+
+Key = Any
+"""A key as Python has it: a text or a number."""
+
+
+@dataclass
+class Present:
+    """Reads a model that is written to, and waits while Cargo is still writing it."""
+
+    session: Session
+    target: Target
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def rows(self, fields: frozenset[str]) -> Picked:
+        """Read these fields of all rows. Raises Busy while Cargo is writing, IncompleteRead where rows may lack."""
+        columns = tuple(column for column in self.target.shape.columns if column.field in fields | {"_id"})
+        picked = self._settled(Pick(columns))
+        if not picked.landing.proven:
+            raise IncompleteRead(
+                f"{self.target.label}: nothing shows that all its rows were read ({picked.landing.proof.doubt}), and a"
+                " push would create those that were not once more"
+            )
+        return picked
+
+    def by_key(self, column: Column, keys: Sequence[Key]) -> dict[Key, list[str]]:
+        """Give the identifiers of the records that have these keys. Raises Busy while Cargo is writing."""
+        names = Names(self.target.label, self.target.shape.columns)
+        cells = ", ".join(sql.text(key) if isinstance(key, str) else repr(key) for key in keys)
+        wanted = pick(names, [column.name], f"{sql.name(column.name)} IN ({cells})")
+        found: dict[Key, list[str]] = {}
+        with self._lock:
+            picked = self._settled(wanted)
+            for chunk in picked.chunks:
+                table = pq.read_table(chunk.path)
+                chunk.path.unlink()
+                identity = next(each.name for each in self.target.shape.columns if each.field == "_id")
+                for key, id_ in zip(table[column.name].to_pylist(), table[identity].to_pylist(), strict=True):
+                    found.setdefault(key, []).append(id_)
+        return found
+
+    def _settled(self, wanted: Pick) -> Picked:
+        for _ in looks(self.session.sleep):
+            picked = pick_model(self.session, self.target.shape, wanted)
+            if not picked.landing.refreshing:
+                return picked
+            for chunk in picked.chunks:
+                chunk.path.unlink(missing_ok=True)
+        raise Busy(f"{self.target.label}: Cargo is still writing this model after {PATIENCE:.0f} s: push again later")
+
+    @contextmanager
+    def view(self, db: Any, name: str, fields: frozenset[str]) -> Iterator[Picked]:
+        """Read these fields of all rows into a view of ``db``, whose columns are called by their fields."""
+        picked = self.rows(fields)
+        try:
+            files = ", ".join(sql.text(str(chunk.path)) for chunk in picked.chunks)
+            wanted = [column for column in self.target.shape.columns if column.field in fields | {"_id"}]
+            cells = ", ".join(f"{sql.name(column.name)} AS {sql.name(column.field)}" for column in wanted)
+            db.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {cells} FROM read_parquet([{files}])")
+            yield picked
+        finally:
+            for chunk in picked.chunks:
+                chunk.path.unlink(missing_ok=True)
+
+
+def looks(sleep: Callable[[float], None]) -> Iterator[None]:
+    """Give control at once, and then after waits that grow, until patience is at its end."""
+    waited, pause = 0.0, FIRST_LOOK
+    yield
+    while waited + pause <= PATIENCE:
+        sleep(pause)
+        yield
+        waited += pause
+        pause = min(2 * pause, LONGEST)

@@ -1,0 +1,175 @@
+"""A source's rows, brought into DuckDB as a model takes them: numbered, typed, and with the reason where one is not."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cargo_source.errors import FixTheData
+from cargo_source.pull import sql
+from cargo_source.push.cells import CALENDAR, FINER, Cell, Kind, cell, kind_of
+from cargo_source.push.door import Incoming
+from cargo_source.push.objects import array_of_nested
+from cargo_source.push.target import Mapped
+
+Nulls = str
+Watch = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A column of the source that goes into a column of the model."""
+
+    name: str
+    mapped: Mapped
+    kind: Kind
+    cell: Cell
+
+
+def taken(incoming: Incoming, mapping: dict[str, Mapped]) -> list[Taken]:
+    """Find how each column of a source is taken. Raises FixTheData for one that cannot be, whatever its rows hold."""
+    found, wrong = [], []
+    for place, (name, mapped) in enumerate(mapping.items()):
+        field = incoming.schema.field(name)
+        kind = kind_of(field)
+        made = cell(kind, mapped.column.type, mapped.cargo_type, f"c{place}") if kind else None
+        if kind is None or made is None:
+            wrong.append(f"{name!r} ({field.type}) does not fit {mapped.slug!r}, which takes {mapped.cargo_type}")
+        else:
+            found.append(Taken(name, mapped, kind, made))
+    if wrong:
+        raise FixTheData("columns of another type than the model's: " + "; ".join(wrong) + "; cast them first")
+    return found
+
+
+def stage(
+    db: duckdb.DuckDBPyConnection, incoming: Incoming, columns: Sequence[Taken], nulls: Nulls, watch: Watch
+) -> None:
+    """Write the source into the table ``source`` of ``db``.
+
+    It has ``row`` (from 0), ``v0``, ``v1``, ... as the model takes them, and ``bad_column`` and ``bad_reason`` where a
+    cell cannot be taken as it is.
+    """
+    values = ", ".join(f"{each.cell.value} AS v{place}" for place, each in enumerate(columns))
+    problems = [(each.mapped.slug, _problem(each, place, nulls)) for place, each in enumerate(columns)]
+    select = f"SELECT row, {values}, {_bad(problems)} FROM batches"
+    failures: list[BaseException] = []
+    db.register("batches", _reader(incoming, columns, watch, failures))
+    try:
+        db.execute(f"CREATE TABLE source AS {select}")
+    except duckdb.Error:
+        # What stops the source is told as what it is; DuckDB's own words may quote a cell.
+        if failures:
+            raise failures[0] from None
+        raise
+    finally:
+        db.unregister("batches")
+
+
+def _problem(column: Taken, place: int, nulls: Nulls) -> str:
+    reasons = [column.cell.problem]
+    if column.kind == "time":
+        reasons.insert(0, f"p{place}")
+    if nulls == "error":
+        reasons.append(f"CASE WHEN ({column.cell.value}) IS NULL THEN 'is null' END")
+    known = [reason for reason in reasons if reason != "NULL"]
+    return f"coalesce({', '.join(known)})" if known else "NULL"
+
+
+def _bad(problems: Sequence[tuple[str, str]]) -> str:
+    """Write the columns that hold the first problem of a row."""
+    some = [(slug, problem) for slug, problem in problems if problem != "NULL"]
+    if not some:
+        return "NULL::VARCHAR AS bad_column, NULL::VARCHAR AS bad_reason"
+    cases = " ".join(f"WHEN ({problem}) IS NOT NULL THEN {sql.text(slug)}" for slug, problem in some)
+    return f"CASE {cases} END AS bad_column, coalesce({', '.join(f'({problem})' for _, problem in some)}) AS bad_reason"
+
+
+def _reader(
+    incoming: Incoming, columns: Sequence[Taken], watch: Watch, failures: list[BaseException]
+) -> pa.RecordBatchReader:
+    """Give the columns that are taken, numbered and in forms that DuckDB reads without losing any of them."""
+    fields = [pa.field("row", pa.int64())]
+    for place, each in enumerate(columns):
+        fields.append(pa.field(f"c{place}", _form(each, incoming.schema.field(each.name).type)))
+        if each.kind == "time":
+            fields.append(pa.field(f"p{place}", pa.string()))
+    schema = pa.schema(fields)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        rows = 0
+        for batch in incoming.batches:
+            arrays: list[pa.Array] = [pa.array(range(rows, rows + batch.num_rows), pa.int64())]
+            for each in columns:
+                arrays += _formed(each, batch.column(batch.schema.get_field_index(each.name)))
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            rows += batch.num_rows
+            watch(rows)
+
+    def guarded() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches()
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    return pa.RecordBatchReader.from_batches(schema, guarded())
+
+
+_UTC = pa.timestamp("ms", tz="UTC")
+
+
+def _form(column: Taken, kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if column.kind == "time":
+        return _UTC
+    if column.kind in {"nested", "json", "value"} or pa.types.is_string_view(kind):
+        return pa.string()
+    if column.kind == "decimal":
+        return pa.decimal128(38, kind.scale)
+    return pa.float32() if pa.types.is_float16(kind) else kind
+
+
+def _formed(column: Taken, array: pa.Array) -> list[pa.Array]:
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if column.kind == "time":
+        return _times(array)
+    if column.kind == "nested":
+        return [array_of_nested(array)]
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    form = _form(column, array.type)
+    return [array if array.type == form else array.cast(form)]
+
+
+_CALENDAR = (-62_135_596_800_000, 253_402_300_800_000)
+"""The years 1 to 9999, in milliseconds."""
+
+
+def _times(array: pa.Array) -> list[pa.Array]:
+    """Give times in milliseconds, and the reason where one cannot be: a time without a zone is one in UTC."""
+    if pa.types.is_date32(array.type):
+        array = array.cast(pa.timestamp("s"))
+    elif pa.types.is_date64(array.type):
+        array = array.cast(pa.timestamp("ms"))
+    whole = array.cast(pa.timestamp("ms", tz=array.type.tz), safe=False)
+    exact = pc.equal(
+        array.cast(pa.int64()), whole.cast(pa.timestamp(array.type.unit, tz=array.type.tz), safe=False).cast(pa.int64())
+    )
+    moments = whole.cast(pa.int64())
+    inside = pc.and_(pc.greater_equal(moments, _CALENDAR[0]), pc.less(moments, _CALENDAR[1]))
+    problem = pc.if_else(
+        pc.invert(inside), pa.scalar(CALENDAR), pc.if_else(exact, pa.scalar(None, pa.string()), pa.scalar(FINER))
+    )
+    kept = pc.if_else(inside, moments, pa.scalar(None, pa.int64()))
+    return [kept.cast(_UTC), problem]
+
+
+def check_read(incoming: Incoming) -> None:
+    """Say that a table has no columns. Raises FixTheData."""
+    if not incoming.schema.names:
+        raise FixTheData("the source has no columns, so there is nothing to push")

@@ -1,0 +1,82 @@
+"""The rows of a plan, in a private DuckDB file of its own."""
+
+import json
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+
+from cargo_source import __version__
+from cargo_source.errors import BadSettings
+from cargo_source.push.compare import add_canonical
+from cargo_source.push.facts import Facts
+
+MEMORY = "512MB"
+"""What DuckDB may take for a plan; what does not fit waits on disk."""
+FILE = "plan.duckdb"
+
+
+class PlanStore:
+    """The rows of a plan in a private DuckDB file of its own, removed with the object that holds it."""
+
+    def __init__(self, saved: Path | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="cargo-source-plan-"))
+        self._finalizer = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        if saved is not None:
+            shutil.copyfile(saved, self.folder / FILE)
+        config: dict[str, Any] = {"memory_limit": MEMORY, "threads": 2, "temp_directory": str(self.folder / "spilled")}
+        self.db = duckdb.connect(str(self.folder / FILE), config=config)
+        (self.folder / FILE).chmod(0o600)
+        self.db.execute("SET TimeZone = 'UTC'")
+        add_canonical(self.db)
+
+    def close(self) -> None:
+        """Remove it."""
+        self.db.close()
+        self._finalizer()
+
+    def save(self, path: Path) -> None:
+        """Write all that is in it to ``path``, readable by its owner alone. Raises OSError where it cannot be."""
+        self.db.execute("CHECKPOINT")
+        fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+        try:
+            fresh.touch(mode=0o600)
+            shutil.copyfile(self.folder / FILE, fresh)
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    def keep(self, facts: Facts) -> None:
+        """Write down what the plan is for."""
+        self.db.execute("CREATE OR REPLACE TABLE plan (version VARCHAR, facts VARCHAR)")
+        self.db.execute("INSERT INTO plan VALUES (?, ?)", [__version__, json.dumps(facts.as_json())])
+
+    def facts(self) -> Facts:
+        """Give what the plan is for. Raises BadSettings where this is no plan of this version."""
+        try:
+            version, text = self.db.execute("SELECT version, facts FROM plan").fetchall()[0]
+        except (duckdb.Error, IndexError):
+            raise BadSettings("this file holds no plan") from None
+        if version != __version__:
+            raise BadSettings(
+                f"this plan was made by version {version} of cargo_source, not {__version__}: make it anew"
+            )
+        return Facts.of_json(json.loads(text))
+
+    def count(self, table: str) -> int:
+        """Count the rows of a table."""
+        return int(self.db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+
+    @classmethod
+    def opened(cls, path: Path) -> Self:
+        """Open a saved plan: a copy of it, so that the file stays as it is."""
+        if not path.is_file():
+            raise BadSettings(f"there is no plan {path}")
+        try:
+            return cls(path)
+        except duckdb.Error:
+            raise BadSettings(f"{path} is no plan") from None

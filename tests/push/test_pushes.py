@@ -1,0 +1,29 @@
+"""Random frames against random models: what is planned is applied, and what is applied is what the mode says."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.push.playing import play, play_faults
+from tests.small import small_box
+
+
+@pytest.fixture(scope="module")
+def own():
+    """A workspace that these tests write to."""
+    with small_box(11) as box:
+        yield box
+
+
+@settings(max_examples=60)
+@given(st.randoms(use_true_random=False))
+def test_a_push_does_what_its_mode_says_and_nothing_else(own, random):
+    """What is planned is what the sandbox notes; another writer makes it stale; a second push is empty."""
+    play(random, own)
+
+
+@settings(max_examples=15)
+@given(st.randoms(use_true_random=False))
+def test_answers_that_are_lost_cost_no_row_and_make_none_twice(own, random):
+    """Lost, cut and half-done writes, calls that are too large, rows that show late: exact in the end."""
+    play_faults(random, own)
