@@ -63,6 +63,15 @@ def test_an_added_column_is_not_written_to(box, api):
         assert text == f"Unknown column: {name}"
 
 
+def test_a_posted_key_is_another_column_than_an_added_one(box, api):
+    """Rows that come to a hook fill a column of their own, though one of that slug was added."""
+    model = named(box, "http.product_signups")
+    put(api, model, CUSTOM)
+    assert api.post(f"/models/{model}/records/ingest", json={"rank": "first"}).status_code == 200
+    found = [row for row in box.truth_rows(model) if row["rank"]]
+    assert [(row["rank"], row["custom__rank"]) for row in found] == [("first", None)]
+
+
 def test_rows_that_do_not_show_yet_get_the_column_too(box, api):
     """A column that comes while writes are under way lets them show first."""
     model = made(api, box, "under_way")["uuid"]

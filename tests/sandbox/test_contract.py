@@ -29,13 +29,13 @@ STRICTER = {"limit", "offset", "fetchingLimit", "fetchingOffset", "workflowUuid"
 """Keys whose bound, form or being required is not in the schema: a refusal that names them is in order."""
 COLUMN_KINDS = ("Original", "Custom", "Computed", "Metric", "Lookup")
 STRICT = (
-    *("ExecutionsFilter", "Sort", "Expression", "ModelUnification"),
+    *("ExecutionsFilter", "Sort", "Expression", "ModelUnification", "RateLimit"),
     *(f"Model{kind}Column" for kind in COLUMN_KINDS),
 )
 """Schemas that stand in bodies of requests."""
 KNOWN: list[str] = []
 """Uuids of the sandboxes, so that requests also find something."""
-WRITTEN = {"create", "createBulk", "ingest", "models", "columns", "runs", "refresh", "cancel"}
+WRITTEN = {"create", "createBulk", "ingest", "models", "columns", "runs", "refresh", "cancel", "connectors"}
 """What a POST ends in that changes something."""
 WRITES = [(path, method) for path, method in SERVED if method in {"put", "delete"}]
 WRITES += [(path, method) for path, method in SERVED if method == "post" and path.rsplit("/")[-1] in WRITTEN]

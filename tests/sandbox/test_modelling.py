@@ -77,6 +77,41 @@ def test_a_hook_takes_what_is_posted_to_it(box, api):
     assert [column["slug"] for column in listed(api, model["uuid"])["columns"]] == ["_ingest_id", "who"]
 
 
+def test_a_hook_begins_with_a_connector_of_its_own(box, api):
+    """A connector comes with its dataset, and the model in it is a target like any other; time passes over it."""
+    limit = {"unit": "second", "max": 7, "strategy": "burst"}
+    sent = {"name": "Own hook", "slug": "own_hook", "integrationSlug": "http", "rateLimit": limit}
+    answer = done(api, "POST", "/connection/connectors", sent)
+    connector, where = answer["connector"], answer["dataset"]
+    assert sent.items() <= connector.items()
+    assert (where["slug"], where["kind"], where["connectorUuid"]) == ("own_hook", "connector", connector["uuid"])
+    assert done(api, "GET", f"/connection/connectors/{connector['uuid']}")["connector"] == connector
+    assert done(api, "GET", f"/storage/datasets/{where['uuid']}")["dataset"] == where
+    described = {"slug": "rows", "name": "Rows", "extractorSlug": "listenHook", "config": {}}
+    model = done(api, "POST", "/storage/models", described | {"datasetUuid": where["uuid"]})["model"]["uuid"]
+    assert api.post(f"/models/{model}/records/ingest", json={"who": "a"}).status_code == 200
+    rows = {"modelUuid": model, "data": {"who": "b"}}
+    assert refused(api, "POST", "/storage/records/create", rows) == "integrationNotCompatible"
+    box.advance(days=2)
+    assert done(api, "POST", "/storage/query", {"query": "SELECT who FROM own_hook.rows"})["rows"] == [{"who": "a"}]
+    assert done(api, "GET", f"/connection/connectors/{connector['uuid']}")["connector"]["modelsCount"] == 1
+    for slug in ("own_hook", "http", "default"):
+        assert "taken" in refused(api, "POST", "/connection/connectors", sent | {"slug": slug})
+    unknown = sent | {"slug": "other", "integrationSlug": "nobody"}
+    assert refused(api, "POST", "/connection/connectors", unknown) == "integrationNotFound"
+
+
+@pytest.mark.parametrize("row", [{"WHO": 1}, {"_id": "x"}, {"_TITLE": "x"}, {"": 1}, {"new": 1, "NEW": 2}])
+def test_a_hook_refuses_names_that_its_table_cannot_have(box, api, row):
+    """A warehouse does not tell capitals from small letters, and some columns are Cargo's own; nothing is stored."""
+    model = next(uuid for uuid, each in box.world.tables["models"].items() if each["extractorSlug"] == "listenHook")
+    api.post(f"/models/{model}/records/ingest", json={"who": "a"})
+    before = box.truth_rows(model)
+    answer = api.post(f"/models/{model}/records/ingest", json=row)
+    assert (answer.status_code, answer.json()["errorMessage"][:14]) == (400, "Invalid column")
+    assert box.truth_rows(model) == before
+
+
 def test_a_model_that_is_fetched_has_a_table_once_it_was(box, api):
     """Until its first run there is no DDL and nothing to ask; its dataset may have held nothing so far."""
     sent = {
@@ -240,3 +275,14 @@ def test_a_sync_loads_what_was_made_changed_and_removed(tmp_path):
         box.advance(days=1)
         target.sync(box)
         assert differences(target, box) == []
+
+
+def test_a_model_may_be_made_though_the_answer_is_lost(box, api):
+    """Whoever asks again is told that the slug is taken, and finds the model in the list."""
+    box.faults.add(path="storage/models", kind="lost_answer", count=1)
+    with pytest.raises(httpx.NetworkError):
+        made(api, box, "lost")
+    where = {"datasetUuid": dataset(box, "default")["uuid"], "slug": "lost"}
+    again = where | {"name": "Lost", "extractorSlug": "defineCustom", "config": {}}
+    assert refused(api, "POST", "/storage/models", again) == "duplicateSlug"
+    assert [row["slug"] for row in done(api, "GET", "/storage/models/list")["models"]].count("lost") == 1

@@ -9,6 +9,7 @@ from cargo_source.sandbox.models.spec import SQL_TYPES
 from cargo_source.sandbox.operations import Operation
 from cargo_source.sandbox.routes.storage import refusable
 from cargo_source.sandbox.shapes import (
+    LARGEST_INTEGER,
     boolean,
     integer,
     loose_object,
@@ -49,7 +50,7 @@ _HEAD: Fields = {
 }
 _FILTER: Fields = {"filter": nullable(loose_object())}
 _RECIPE = structure(
-    {"uuid": required(uuid()), "version": required(integer(-(2**53))), "variables": required(loose_object())}
+    {"uuid": required(uuid()), "version": required(integer(-LARGEST_INTEGER)), "variables": required(loose_object())}
 )
 _EXPRESSION = structure(
     {
