@@ -58,7 +58,7 @@ def _endpoint(desk: Desk, operation: Operation) -> Endpoint:
             return stand_in
         params = await operation.read(request)
         with desk.store.lock:
-            desk.store.world.writing.settle()
+            desk.store.world.catch_up()
             path = {name: value.lower() for name, value in request.path_params.items()}
             call = Call(desk.store, params, path, any(fault.kind == "expired_link" for fault in fired))
             answer = _answered(operation, call, fired)

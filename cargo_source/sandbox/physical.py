@@ -37,8 +37,8 @@ def translated_physical(query: str, world: World) -> str:
 def _places(world: World) -> dict[tuple[str, ...], tuple[str, str]]:
     """Give dataset and model of every table that was filled, by each way to write its place."""
     found: dict[tuple[str, ...], tuple[str, str]] = {}
-    for uuid, model in world.tables["models"].items():
-        if model["lastEmittedAt"] is not None:
+    for uuid in world.tables["models"]:
+        if world.has_table(uuid):
             spec = world.spec_of(uuid)
             place = world.warehouse.physical_name(spec, world.team.workspace_uuid).split(".")
             found[tuple(place)] = found[tuple(place[1:])] = (spec.dataset, spec.slug)

@@ -72,7 +72,7 @@ def _tables(world: World) -> dict[tuple[str, str], str]:
     return {
         (datasets[model["datasetUuid"]]["slug"], model["slug"]): uuid
         for uuid, model in world.tables["models"].items()
-        if model["lastEmittedAt"] is not None
+        if world.has_table(uuid)
     }
 
 

@@ -20,10 +20,13 @@ from cargo_source.sandbox.workspace.batch_courses import BatchCourses
 from cargo_source.sandbox.workspace.batches import Batches
 from cargo_source.sandbox.workspace.changes import Changes
 from cargo_source.sandbox.workspace.chats import Chats
+from cargo_source.sandbox.workspace.column_writing import ColumnWriting
 from cargo_source.sandbox.workspace.latest_records import latest_records
+from cargo_source.sandbox.workspace.modelling import Modelling
 from cargo_source.sandbox.workspace.passing import Step
 from cargo_source.sandbox.workspace.plays import make_plays
 from cargo_source.sandbox.workspace.poking import Poking
+from cargo_source.sandbox.workspace.refreshing import Refreshing
 from cargo_source.sandbox.workspace.reshaping import Reshaping
 from cargo_source.sandbox.workspace.runs import Record, Runs
 from cargo_source.sandbox.workspace.segments import count_uses, make_segments
@@ -74,6 +77,9 @@ class World:
         self.reshape = Reshaping(self)
         self.poke = Poking(self)
         self.writing = Writing(self)
+        self.modelling = Modelling(self)
+        self.column_writing = ColumnWriting(self)
+        self.refreshing = Refreshing(self)
         self._settle_in()
 
     def _settle_in(self) -> None:
@@ -138,6 +144,19 @@ class World:
         """Take note of how a model is made from now on."""
         self._specs[model_uuid(self.seed, spec)] = spec
 
+    def has_table(self, uuid: str) -> bool:
+        """Say whether a model's table is there: when it is first synced, or at once where clients write into it."""
+        return self.tables["models"][uuid]["lastEmittedAt"] is not None or uuid in self.modelling.tabled
+
+    def is_refreshing(self, model: str | None = None) -> bool:
+        """Say whether rows that were written or asked for do not show yet, in a model or anywhere."""
+        return self.writing.is_pending(model) or self.refreshing.is_pending(model)
+
+    def catch_up(self, *, at_once: bool = False) -> None:
+        """Let what clients wrote or asked for be done where its time has come, or all of it."""
+        self.writing.settle(at_once=at_once)
+        self.refreshing.settle(at_once=at_once)
+
     def columns_of(self, uuid: str) -> list[PhysicalColumn]:
         """Return the columns of a model's table, in its order."""
         return columns_of(self._specs[uuid])
@@ -158,6 +177,7 @@ class World:
         left = round(days * DAY + hours * HOUR + minutes * MINUTE)
         if left < 0:
             raise ValueError("the sandbox's time only moves forward")
+        self.refreshing.settle(at_once=True)
         self.writing.react()
         counts: Counter[str] = Counter()
         while left:
@@ -170,7 +190,7 @@ class World:
 
     def touch(self, model_uuid: str, n: int) -> None:
         """Insert `n` rows into a model and change `n` others, right now."""
-        self.writing.settle(at_once=True)
+        self.catch_up(at_once=True)
         spec = self._specs[model_uuid]
         self.revision += 1
         turn = f"touch {self.revision}"

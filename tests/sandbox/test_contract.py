@@ -27,9 +27,18 @@ LENIENT = {path for path, _ in SERVED if path.startswith("/segmentation/segments
 """What is wrong inside a filter is dropped and not refused, as in the real API."""
 STRICTER = {"limit", "offset", "fetchingLimit", "fetchingOffset", "workflowUuid", "agentUuid", "from", "to"}
 """Keys whose bound, form or being required is not in the schema: a refusal that names them is in order."""
+COLUMN_KINDS = ("Original", "Custom", "Computed", "Metric", "Lookup")
+STRICT = (
+    *("ExecutionsFilter", "Sort", "Expression", "ModelUnification", "RateLimit"),
+    *(f"Model{kind}Column" for kind in COLUMN_KINDS),
+)
+"""Schemas that stand in bodies of requests."""
 KNOWN: list[str] = []
 """Uuids of the sandboxes, so that requests also find something."""
-WRITES = [each for each in SERVED if "/records/" in each[0] and each[0].rsplit("/")[-1] not in {"get", "list"}]
+WRITTEN = {"create", "createBulk", "ingest", "models", "columns", "runs", "refresh", "cancel", "connectors"}
+"""What a POST ends in that changes something."""
+WRITES = [(path, method) for path, method in SERVED if method in {"put", "delete"}]
+WRITES += [(path, method) for path, method in SERVED if method == "post" and path.rsplit("/")[-1] in WRITTEN]
 """Operations that write, and are tried on a sandbox of their own."""
 
 
@@ -42,7 +51,7 @@ def contract():
         for path, methods in whole["paths"].items()
         if any((path, method) in SERVED for method in methods)
     }
-    for name in ("ExecutionsFilter", "Sort"):
+    for name in STRICT:
         _forbid_more(whole["components"]["schemas"][name])
     for methods in whole["paths"].values():
         for described in methods.values():
@@ -56,7 +65,8 @@ def _forbid_more(schema):
     """Unknown keys are refused; the schemas leave that open, so that answers may gain fields."""
     if "properties" in schema:
         schema["additionalProperties"] = False
-    for inner in (*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])):
+    kinds = (*schema.get("oneOf", ()), *schema.get("anyOf", ()))
+    for inner in (*schema.get("properties", {}).values(), *kinds, *([schema["items"]] if "items" in schema else [])):
         _forbid_more(inner)
 
 

@@ -77,7 +77,7 @@ def test_unknown_paths_and_methods_get_404_and_405(api):
         answer = api.get(path)
         assert (answer.status_code, set(answer.json())) == (404, {"errorMessage"})
     assert api.get("/orchestration/runs/list").status_code == 400  # `list` is no uuid of a run
-    assert api.delete("/storage/models/list").status_code == 405
+    assert api.delete("/storage/datasets/list").status_code == 405
     assert api.get("/storage/query").status_code == 405
 
 

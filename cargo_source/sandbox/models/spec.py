@@ -40,6 +40,8 @@ class Col:
 
     Computed: the columns used. Metric: model, aggregation, column. Lookup: model, own column, its column, taken column.
     """
+    shown: dict[str, Any] = field(default_factory=dict, hash=False)
+    """The column as whoever added it wrote it, which is how its model lists it."""
 
     @property
     def name(self) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cargo_source.sandbox.answers import Answer, Call, Refusal, failed, not_found
+from cargo_source.sandbox.answers import Answer, Call, not_found
 from cargo_source.sandbox.operations import Operation
-from cargo_source.sandbox.routes.storage import known_model
+from cargo_source.sandbox.routes.storage import known_model, refusable
 from cargo_source.sandbox.shapes import loose_object, one_or_several, required, several, structure, text, uuid
-from cargo_source.sandbox.workspace.writing import Unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,12 +29,9 @@ def _written(act: Callable[[Writing, str, Wire], Answer]) -> Callable[[Call], An
         model = known_model(call.store, call.params["modelUuid"])
         if model["deletedAt"]:
             raise not_found("modelNotFound")
-        try:
-            return act(call.store.world.writing, model["uuid"], call.params)
-        except Unwritable as refused:
-            raise (Refusal(400, {"reason": refused.reason}) if refused.reason else failed(refused.text)) from refused
+        return act(call.store.world.writing, model["uuid"], call.params)
 
-    return answer
+    return refusable(answer)
 
 
 def _create(writing: Writing, model: str, params: Wire) -> Answer:

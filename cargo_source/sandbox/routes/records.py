@@ -32,7 +32,7 @@ def _list(call: Call) -> Answer:
     stop = start + call.params.get("limit", PAGE)
     order = (sort["columnSlug"], sort["kind"] == "desc")
     rows, count = call.store.pages.page(model["uuid"], order, start, stop)
-    refreshing = b"true" if call.store.world.writing.is_pending(model["uuid"]) else b"false"
+    refreshing = b"true" if call.store.world.is_refreshing(model["uuid"]) else b"false"
     return Answer(b'{"records":[' + rows + b'],"isRefreshing":' + refreshing + b"}", "records", count)
 
 
@@ -43,7 +43,7 @@ def _get(call: Call) -> Answer:
     found = read_rows(call.store.world.db, query)
     if not found:
         raise not_found("recordNotFound")
-    return Answer({"record": found[0], "isRefreshing": call.store.world.writing.is_pending(model["uuid"])})
+    return Answer({"record": found[0], "isRefreshing": call.store.world.is_refreshing(model["uuid"])})
 
 
 def _checked(call: Call) -> str:
@@ -62,7 +62,7 @@ def _query(call: Call) -> Answer:
         rows: list[dict[str, Any]] = read_rows(call.store.world.db, f"FROM ({query}) LIMIT {MOST_QUERY_ROWS}")
     except (duckdb.Error, orjson.JSONDecodeError) as error:
         raise failed(warehouse_text(error)) from error
-    return Answer({"rows": rows, "isRefreshing": call.store.world.writing.is_pending()}, "rows", len(rows))
+    return Answer({"rows": rows, "isRefreshing": call.store.world.is_refreshing()}, "rows", len(rows))
 
 
 def _download(call: Call) -> Answer:
@@ -70,7 +70,7 @@ def _download(call: Call) -> Answer:
     file_format = call.params.get("format", "csv")
     try:
         parts = export_parts(call.store.world.db, query, file_format)
-        refreshing = call.store.world.writing.is_pending()
+        refreshing = call.store.world.is_refreshing()
         return Answer({"urls": call.links(parts, file_format), "isRefreshing": refreshing})
     except (duckdb.Error, pa.ArrowException) as error:
         raise failed(warehouse_text(error)) from error

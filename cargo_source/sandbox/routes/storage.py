@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cargo_source.sandbox.answers import Answer, Call, Refusal, not_found
+from cargo_source.sandbox.answers import Answer, Call, Refusal, failed, not_found
 from cargo_source.sandbox.listings import PAGING, Getting, Listing, among
 from cargo_source.sandbox.operations import get
 from cargo_source.sandbox.shapes import Fields, one_of, required, several, text, uuid
+from cargo_source.sandbox.workspace.writing import Unwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cargo_source.sandbox.store import Store
 
 RUN_STATUSES = ("pending", "running", "cancelling", "cancelled", "error", "success")
@@ -24,9 +27,23 @@ def known_model(store: Store, model_uuid: str) -> dict[str, Any]:
     return found
 
 
+def refusable(act: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
+    """Make the answer of an operation that the workspace may refuse."""
+
+    def answer(call: Call) -> Answer:
+        try:
+            return act(call)
+        except Unwritable as refused:
+            if refused.reason.endswith("NotFound"):
+                raise not_found(refused.reason) from refused
+            raise (Refusal(400, {"reason": refused.reason}) if refused.reason else failed(refused.text)) from refused
+
+    return answer
+
+
 def _ddl(call: Call) -> Answer:
     model = MODEL.found(call)
-    if model["lastEmittedAt"] is None:
+    if not call.store.world.has_table(model["uuid"]):
         raise Refusal(400, {"reason": "failedToGetDdl"})
     return Answer({"ddl": call.store.world.ddl(model["uuid"]), "language": "bigQuery"})
 
@@ -47,9 +64,7 @@ def _column_exists(call: Call) -> Answer:
 def _model_exists(call: Call) -> Answer:
     if call.params["datasetUuid"] not in call.store.world.tables["datasets"]:
         raise not_found("datasetNotFound")
-    models = call.store.world.tables["models"].values()
-    slugs = {model["slug"] for model in models if model["datasetUuid"] == call.params["datasetUuid"]}
-    return Answer({"exists": call.params["slug"] in slugs})
+    return Answer({"exists": call.store.world.modelling.is_taken(call.params["datasetUuid"], call.params["slug"])})
 
 
 RUNS = Listing("storage_runs", "runs", paged=True, parent="modelUuid", tests={"statuses": among("status")})

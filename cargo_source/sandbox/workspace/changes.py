@@ -82,7 +82,7 @@ class Changes:
             # What did not move stays the very object that earlier changes hold.
             now = {key: before[key] if before.get(key) == row else row for key, row in inside[uuid].items()}
             tracked = segments[uuid]["trackingColumnSlugs"] or ()
-            touched = {k for k in now if k in before and any(before[k][c] != now[k][c] for c in tracked)}
+            touched = {k for k in now if k in before and any(before[k].get(c) != now[k].get(c) for c in tracked)}
             found[uuid] = _compared(before, now, touched)
             self._members[uuid] = now
             self._record(segments[uuid], found[uuid], moment, stream)
@@ -139,7 +139,8 @@ def _change_row(spec: ModelSpec, segment: Wire, row: Wire) -> Wire:
     shown: Iterable[str] = segment["columnSlugs"] or (name for name in row if name not in _META)
     time = row[spec.time] if spec.time else None
     head = {"_kind": "unchanged", "_id": row["_id"], "_title": row["_title"], "_time": time}
-    return head | {name: row[name] for name in shown}
+    # A column that a segment names may have been removed since.
+    return head | {name: row[name] for name in shown if name in row}
 
 
 def _compared(before: Rows, now: Rows, touched: set[str]) -> list[tuple[str, Wire]]:

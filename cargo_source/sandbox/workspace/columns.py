@@ -18,6 +18,8 @@ def edge_uuid(seed: int, edge: Edge) -> str:
 
 def column(team: Team, spec: ModelSpec, col: Col) -> Wire:
     """Return a column as its model lists it."""
+    if col.shown:
+        return dict(col.shown)
     shown: Wire = {"slug": col.slug, "type": col.type, "label": _label(col.slug), "kind": col.kind}
     if col.type == "object":
         shown["properties"] = ["city", "zip"]

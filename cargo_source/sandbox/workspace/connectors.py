@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cargo_source.sandbox.identity import Stream, uuid_for
 from cargo_source.sandbox.moments import DAY, MINUTE, iso
 from cargo_source.sandbox.workspace.manifests import APPS
+from cargo_source.sandbox.workspace.writing import Unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,9 +103,42 @@ def add(world: World, stream: Stream, moment: int) -> Wire:
     return _connector(world.team, (stream.uuid(), slug, app.slug), stream.whole(0, 14), moment, stream)
 
 
+def connect(world: World, sent: Wire) -> tuple[Wire, Wire]:
+    """Connect what a client describes, and give the connector with its dataset, which holds nothing yet.
+
+    Raises:
+        Unwritable: There is no such integration, or the slug is one of another connector or dataset.
+    """
+    slug, integration, team = sent["slug"], sent["integrationSlug"], world.team
+    if integration not in world.tables["integrations"]:
+        raise Unwritable(reason="integrationNotFound")
+    if any(row["slug"] == slug for name in ("connectors", "datasets") for row in world.tables[name].values()):
+        raise Unwritable(f"Slug {slug} is taken")
+    world.tick()
+    head = (uuid_for(team.seed, "connected", slug), slug, integration)
+    connector = _connector(team, head, 0, world.moment, Stream(team.seed, "connected", slug))
+    connector |= {"name": sent["name"], "config": sent.get("config", {}), "useCredits": False, "isDefault": False}
+    connector |= {"rateLimit": sent.get("rateLimit"), "cacheTtlMilliseconds": sent.get("cacheTtlMilliseconds")}
+    dataset = {
+        "uuid": uuid_for(team.seed, "dataset", slug),
+        "workspaceUuid": team.workspace_uuid,
+        "slug": slug,
+        "kind": "connector",
+        "connectorUuid": connector["uuid"],
+        "createdAt": connector["createdAt"],
+        "updatedAt": connector["createdAt"],
+        "deletedAt": None,
+    }
+    world.tables["connectors"][connector["uuid"]] = connector
+    world.tables["datasets"][dataset["uuid"]] = dataset
+    world.revision += 1
+    return connector, dataset
+
+
 def retune(connector: Wire, stream: Stream, _moment: int) -> None:
     """Give a connector another rate limit."""
-    place = _RATE_LIMITS.index(connector["rateLimit"])
+    # One that a client made may have any limit.
+    place = _RATE_LIMITS.index(connector["rateLimit"]) if connector["rateLimit"] in _RATE_LIMITS else 0
     connector["rateLimit"] = _RATE_LIMITS[(place + stream.whole(1, len(_RATE_LIMITS) - 1)) % len(_RATE_LIMITS)]
 
 
@@ -112,7 +146,8 @@ def is_loose(world: World, connector: Wire) -> bool:
     """Tell whether nothing refers to a connector."""
     team = world.team
     named = {*team.connectors.values(), *(source_uuid(team, slug) for slug in SOURCES)}
-    return connector["uuid"] not in named
+    held = any(dataset["connectorUuid"] == connector["uuid"] for dataset in world.tables["datasets"].values())
+    return not held and connector["uuid"] not in named
 
 
 def count_uses(world: World) -> None:

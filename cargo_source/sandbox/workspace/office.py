@@ -75,6 +75,8 @@ def _is_guest(world: World, user: Wire) -> bool:
 
 
 def _holds_nothing(world: World, folder: Wire) -> bool:
+    if any(model["folderUuid"] == folder["uuid"] for model in world.tables["models"].values()):
+        return False
     return all(folder["uuid"] not in known for known in world.team.folders.values())
 
 

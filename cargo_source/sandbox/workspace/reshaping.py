@@ -38,26 +38,36 @@ class Reshaping:
         spec = self._spec(model)
         if slug in {col.slug for col in spec.cols}:
             raise ValueError(f"{model} has a column {slug} already")
-        added = Col(slug, kind, f"{'NULL' if value is None else text(value)}::{SQL_TYPES[kind]}")
+        self.add(spec, Col(slug, kind, f"{'NULL' if value is None else text(value)}::{SQL_TYPES[kind]}"))
+
+    def add(self, spec: ModelSpec, added: Col) -> ModelSpec:
+        """Add a column to a model, with the same cell in every row."""
         for table in self._tables(spec):
             self._run(f"ALTER TABLE {table} ADD COLUMN {quoted(added.name)} {added.sql_type}")
             self._run(f"UPDATE {table} SET {quoted(added.name)} = {added.sql}")
-        self._become(spec, replace(spec, cols=(*spec.cols, added)))
+        return self._become(spec, replace(spec, cols=(*spec.cols, added)))
 
     def remove_column(self, model: str, slug: str) -> None:
         """Take a column away."""
-        spec, gone = self._spec(model), self._column(model, slug)
+        self.drop(self._spec(model), self._column(model, slug))
+
+    def drop(self, spec: ModelSpec, gone: Col) -> ModelSpec:
+        """Take a column of a model away."""
         for table in self._tables(spec):
             self._run(f"ALTER TABLE {table} DROP COLUMN {quoted(gone.name)}")
-        self._become(spec, replace(spec, cols=tuple(col for col in spec.cols if col is not gone)))
+        return self._become(spec, replace(spec, cols=tuple(col for col in spec.cols if col is not gone)))
 
     def retype_column(self, model: str, slug: str, kind: str, sql: str) -> None:
         """Give a column another type; `sql` makes a cell out of the old one, in DuckDB's SQL."""
         spec, old = self._spec(model), self._column(model, slug)
         new = replace(old, type=kind, big=False, moves=False, nulls=0.0, sql=f"NULL::{SQL_TYPES[kind]}")
-        for table in self._tables(spec):
+        self.swap(spec, old, new, sql)
+
+    def swap(self, spec: ModelSpec, old: Col, new: Col, sql: str | None = None) -> ModelSpec:
+        """Put a column of a model in the place of another of the same name; its cells stay, unless `sql` makes them."""
+        for table in self._tables(spec) if sql else ():
             self._run(f"ALTER TABLE {table} ALTER {quoted(old.name)} TYPE {new.sql_type} USING {sql}")
-        self._become(spec, replace(spec, cols=tuple(new if col is old else col for col in spec.cols)))
+        return self._become(spec, replace(spec, cols=tuple(new if col is old else col for col in spec.cols)))
 
     def rename_model(self, model: str, slug: str) -> None:
         """Give a model another slug; its uuid stays."""
@@ -129,7 +139,7 @@ class Reshaping:
     def _tables(self, spec: ModelSpec) -> list[str]:
         return self._world.warehouse.tables_of(spec)
 
-    def _become(self, before: ModelSpec, after: ModelSpec) -> None:
+    def _become(self, before: ModelSpec, after: ModelSpec) -> ModelSpec:
         world = self._world
         world.remember_model(after)
         world.warehouse.specs[before.key] = after
@@ -141,6 +151,7 @@ class Reshaping:
             "updatedAt": iso(world.moment),
         }
         world.revision += 1
+        return after
 
     def _run(self, statement: str) -> None:
         self._world.db.execute(statement)

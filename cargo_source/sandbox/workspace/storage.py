@@ -123,7 +123,7 @@ def _model(team: Team, place: int, spec: ModelSpec) -> Wire:
         "description": f"{spec.name}, kept by the revenue team" if place % 3 else None,
         "datasetUuid": dataset_uuid(team.seed, spec.dataset),
         "kind": "native" if native else "connector",
-        "connectorUuid": None if native else team.connectors[spec.dataset],
+        "connectorUuid": None if native else team.connectors.get(spec.dataset),
         "extractorSlug": spec.extractor,
         "position": {"x": 120.5 * (place % 6), "y": 80.0 * (place // 6)},
         "config": _config(team, spec),

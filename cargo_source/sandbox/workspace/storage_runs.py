@@ -62,6 +62,25 @@ class StorageRuns:
         ended = parse(last["finishedAt"]) if last["finishedAt"] else None
         self._add(uuid, parse(last["createdAt"]), last["status"], ended, stream, last["uuid"])
 
+    def is_under_way(self, model: str) -> bool:
+        """Say whether a model's newest run has not ended."""
+        return model in self._newest and self._newest[model]["status"] not in ENDED
+
+    def newest(self, model: str) -> Wire | None:
+        """Return the newest run of a model that has any."""
+        return self._newest.get(model)
+
+    def ask(self, model: str, moment: int, stream: Stream) -> Wire:
+        """Begin a run because somebody asked for it; it waits at first."""
+        uuid = stream.uuid()
+        self._add(model, moment, "pending", None, stream, uuid)
+        return self._table[uuid]
+
+    def end(self, run: Wire, status: str, moment: int) -> None:
+        """End a run because somebody said so, or because all that it had to fetch is there."""
+        self._end(run, status, moment, Stream(self._world.seed, "storage runs", run["uuid"], status))
+        self._emitted[run["modelUuid"]] = self._world.tables["models"][run["modelUuid"]]["lastEmittedAt"]
+
     def _add(
         self, model: str, begun: int, status: str, ended: int | None, stream: Stream, uuid: str | None = None
     ) -> None:

@@ -91,8 +91,6 @@ class Warehouse:
 
     def fill(self, companies: int, start: int) -> None:
         """Create every table and its first rows, emitted in the days before `start`."""
-        for schema in dict.fromkeys(spec.dataset for spec in self.specs.values()):
-            self.db.execute(f"CREATE SCHEMA {quoted(schema)}")
         for spec in list(self.specs.values()):
             self.make(spec)
             self._insert(spec, spec.rows_at(companies), _history(spec, start))
@@ -100,6 +98,7 @@ class Warehouse:
     def make(self, spec: ModelSpec) -> None:
         """Create the empty table of a model."""
         columns = ", ".join(f"{quoted(c.name)} {c.sql_type}" for c in columns_of(spec))
+        self.db.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(spec.dataset)}")
         self.db.execute(f"CREATE TABLE {self.table(spec)} ({columns})")
         self.specs[spec.key] = spec
         self._next.setdefault(spec.key, 0)
@@ -213,6 +212,11 @@ class Warehouse:
             self._update(spec, news, picked)
         title = f"SET _title = {_text(spec, spec.title)}"
         self.db.execute(f"UPDATE {self.written_to(spec)} {title} WHERE _id IN ({listed_ids(rows)})")
+
+    def emit_again(self, spec: ModelSpec, moment: int) -> None:
+        """Have every row be emitted once more, as it is."""
+        if spec.emits:
+            self.db.execute(f"UPDATE {self.table(spec)} SET _emitted_at = make_timestamptz({moment} * 1000)")
 
     def take_out(self, spec: ModelSpec, ids: Sequence[str]) -> None:
         """Take rows out because somebody said so."""

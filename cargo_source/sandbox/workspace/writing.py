@@ -8,23 +8,21 @@ may show some time after they were written; until then `isRefreshing` says so.
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from cargo_source.sandbox.identity import Stream, uuid_for
-from cargo_source.sandbox.moments import DATE_TIME
+from cargo_source.sandbox.models.spec import Col
+from cargo_source.sandbox.workspace.fitting import fits, fitted
 from cargo_source.sandbox.workspace.reacting import Started, react
 from cargo_source.sandbox.workspace.stirring import moved
-from cargo_source.sandbox.workspace.warehouse import model_uuid
+from cargo_source.sandbox.workspace.warehouse import columns_of, model_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from cargo_source.sandbox.models import ModelSpec
-    from cargo_source.sandbox.models.spec import Col
     from cargo_source.sandbox.world import World
 
 Wire = dict[str, Any]
@@ -32,11 +30,11 @@ Wire = dict[str, Any]
 NATIVE = frozenset({"defineCustom", "defineAccount", "defineContact", "defineDeal"})
 """Extractors of models that are filled by hand; ids of their rows are made by the server."""
 WRITABLE = frozenset({"hubspot", "salesforce"})
-"""Connectors whose models take rows too, and pass them on."""
+"""Integrations whose models take rows too, and pass them on."""
+HOOK = "http"
+"""The integration to which anybody may post."""
 FIRST_NUMBER = 9_000_000_000
 """Ids that are numbers begin here: rows that came otherwise have smaller ones."""
-LARGEST_INTEGER = 2**63 - 1
-LONGEST_TEXT = 1_000_000
 
 
 class Unwritable(Exception):
@@ -134,22 +132,32 @@ class Writing:
         A value lands as its column's type says; one that does not fit that type is lost, as nobody says otherwise.
         """
         spec = self.world.spec_of(model)
-        if spec.extractor != "listenHook" or spec.dataset != "http":
+        if spec.extractor != "listenHook" or self._integration(model) != HOOK:
             raise Unwritable("This model does not take rows by ingest")
         if any(spec.id in row for row in rows):
             raise Unwritable(f"Column {spec.id} is set by Cargo")
-        self.settle(at_once=True)
-        known = {column.slug for column in spec.cols}
-        for slug in dict.fromkeys(name for row in rows for name in row if name not in known):
-            self.world.reshape.add_column(f"{spec.dataset}.{spec.slug}", slug, value=None)
-        spec = self.world.spec_of(model)
-        columns = {column.slug: column for column in spec.cols}
+        spec = self._widened(spec, rows)
+        columns = {column.slug: column for column in self._columns(spec)}
         moment = self._now()
         self._hide(spec)
-        taken = [{name: _taken(columns[name], cell) for name, cell in row.items()} for row in rows]
-        named = {str(self._new_id(spec)): row for row in taken}
+        posted = [{name: fitted(columns[name], cell) for name, cell in row.items()} for row in rows]
+        named = {str(self._new_id(spec)): row for row in posted}
         self.world.warehouse.write(spec, [{**row, spec.id: key} for key, row in named.items()], moment)
         self._note("ingest", spec, named, moment)
+
+    def _widened(self, spec: ModelSpec, rows: Sequence[Wire]) -> ModelSpec:
+        """Give a model a column for each key that it does not know; the warehouse takes some names for one."""
+        known = {column.slug for column in self._columns(spec)}
+        taken = {column.name.casefold() for column in columns_of(spec)}
+        new = [*dict.fromkeys(name for row in rows for name in row if name not in known)]
+        for name in new:
+            if not name or name.casefold() in taken:
+                raise Unwritable(f"Invalid column: {name}")
+            taken.add(name.casefold())
+        self.settle(at_once=True)
+        for name in new:
+            spec = self.world.reshape.add(spec, Col(name, "string", "NULL::VARCHAR"))
+        return spec
 
     def is_pending(self, model: str | None = None) -> bool:
         """Say whether something was written, into a model or anywhere, that does not show yet."""
@@ -184,10 +192,17 @@ class Writing:
 
     def _writable(self, model: str) -> ModelSpec:
         spec = self.world.spec_of(model)
-        if spec.extractor not in NATIVE and spec.dataset not in WRITABLE:
-            reason = "integrationNotCompatible" if spec.dataset == "http" else "incompatibleWithRecordAction"
-            raise Unwritable(reason=reason)
+        integration = self._integration(model)
+        if spec.extractor not in NATIVE and integration not in WRITABLE:
+            raise Unwritable(
+                reason="integrationNotCompatible" if integration == HOOK else "incompatibleWithRecordAction"
+            )
         return spec
+
+    def _integration(self, model: str) -> str:
+        """Say what a connector's model is connected to; a native one is to nothing."""
+        connector = self.world.tables["models"][model]["connectorUuid"]
+        return self.world.tables["connectors"][connector]["integrationSlug"] if connector else ""
 
     def _columns(self, spec: ModelSpec) -> list[Col]:
         """Return the columns that take values: those that the model itself declares."""
@@ -198,7 +213,7 @@ class Writing:
         for name, cell in row.items():
             if name not in columns:
                 raise Unwritable(f"Unknown column: {name}")
-            if cell is not None and not _fits(columns[name], cell):
+            if cell is not None and not fits(columns[name], cell):
                 raise Unwritable(f"Invalid value for column {name}")
             if name in self.refused and cell in self.refused[name]:
                 raise Unwritable(f"Value of column {name} was rejected")
@@ -246,46 +261,3 @@ class Writing:
         stream = Stream(self.world.seed, "answer", len(self.journal))
         found.sort(key=lambda _: stream.whole(0, 2**40))
         return [row | self._lost(spec, named[row["_id"]]) for row in found]
-
-
-def _fits(column: Col, cell: Any) -> bool:
-    return _FITS[column.type](cell) and not (column.big and not _is_whole(cell))
-
-
-def _taken(column: Col, cell: Any) -> Any:
-    """Return a cell that was posted as its column takes it."""
-    if column.type == "string" and cell is not None and not isinstance(cell, str):
-        return json.dumps(cell)
-    return cell if cell is None or _fits(column, cell) else None
-
-
-def _is_text(cell: Any) -> bool:
-    return isinstance(cell, str) and "\0" not in cell and len(cell) <= LONGEST_TEXT
-
-
-def _is_number(cell: Any) -> bool:
-    return isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell)
-
-
-def _is_whole(cell: Any) -> bool:
-    return isinstance(cell, int) and abs(cell) <= LARGEST_INTEGER
-
-
-def _is_date(cell: Any) -> bool:
-    return isinstance(cell, str) and DATE_TIME.fullmatch(cell) is not None
-
-
-def _is_vector(cell: Any) -> bool:
-    return isinstance(cell, list) and all(map(_is_number, cell))
-
-
-_FITS: dict[str, Callable[[Any], bool]] = {
-    "string": _is_text,
-    "number": _is_number,
-    "date": _is_date,
-    "boolean": lambda cell: isinstance(cell, bool),
-    "object": lambda cell: isinstance(cell, dict),
-    "array": lambda cell: isinstance(cell, list),
-    "vector": _is_vector,
-    "any": lambda _: True,
-}
