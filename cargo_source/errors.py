@@ -45,7 +45,8 @@ class CargoError(Exception):
 
     ``method`` and ``path`` say which request failed, ``status``, ``reason`` and ``request_id`` what the API answered;
     each is None where there was none. ``attempts`` counts how often the request was sent. ``report`` is what a
-    push that it stopped had done until then.
+    push that it stopped had done until then. ``said`` is the server's own text, which may quote a cell: it is in no
+    message, and nobody may show it as it is.
     """
 
     exit_code: ClassVar[int] = 1
@@ -71,6 +72,7 @@ class CargoError(Exception):
         )
         self.attempts = 1
         self.report: object | None = None
+        self.said: str | None = None
 
     def __str__(self) -> str:
         # Errors without a request are raised with words of their own about what to do.

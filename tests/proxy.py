@@ -85,7 +85,7 @@ def proxied(
                 params = params.remove(name) if value is None else params.set(name, value)
             return upstream.request(self.command, box.url + where, params=params, headers=headers)
 
-        do_GET = do_POST = pass_on
+        do_GET = do_POST = do_PUT = do_DELETE = pass_on
 
         def log_message(self, *_args):
             pass

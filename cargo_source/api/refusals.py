@@ -119,7 +119,10 @@ def _refused(ask: Ask, answer: Answer) -> Trouble:
         kind = Kind.FAILED if answer.status >= 500 else Kind.FINAL
     # A 429 was refused before anything was done.
     done = answer.status != 429
-    return Trouble(_error(error, what, ask, answer, reason), kind, done=done, retry_after=retry_after(answer))
+    refusal = _error(error, what, ask, answer, reason)
+    said = body.get("errorMessage")
+    refusal.said = said if isinstance(said, str) else None
+    return Trouble(refusal, kind, done=done, retry_after=retry_after(answer))
 
 
 def _meaning(status: int, reason: str | None) -> tuple[type[CargoError], str]:

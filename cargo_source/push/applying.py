@@ -58,6 +58,7 @@ class Applying:
         model = self.facts.model_uuid
         report = PushReport(self.run_id, self.facts.model, self.facts.mode, unchanged=self.facts.counts.unchanged)
         with self.ledger.held(model, self.run_id):
+            self.ledger.let_settle(model, self.session.sleep)
             for each in self.ledger.take_over(model):
                 report.notes.append(
                     f"push {each['run_id']} had been cut off: what became of its rows is written down now"
@@ -240,7 +241,7 @@ class Applying:
         report.count([fate for fate in fates if fate.status != "unsent"])
         for fate in fates:
             if fate.status == "rejected":
-                report.reject(None, fate.column, fate.reason or "", None)
+                report.reject(fate.row, fate.column, fate.reason or "", None)
         return len(fates)
 
 

@@ -29,6 +29,8 @@ class Fate:
     id: str | None = None
     reason: str | None = None
     column: str | None = None
+    row: int | None = None
+    """Its place in the source, where it was rejected."""
 
 
 class Journal:

@@ -8,8 +8,9 @@ what was pushed is found there by its key, and a mirror then removes nothing.
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,6 +76,8 @@ ROW_COLUMNS: dict[str, pa.DataType] = {
 }
 PUSHED = ("created", "updated")
 """What a row has to have become for it to be one that this ledger has pushed."""
+SETTLE = 30.0
+"""Seconds after which what was sent and never answered is done, or will not be."""
 REJECTED = frozenset({"rejected", "unknown"})
 """What has become of rows that are to be pushed again."""
 
@@ -176,6 +179,23 @@ class Ledger:
             owner.unlink(missing_ok=True)
             lock.release()
 
+    def let_settle(self, model: str, sleep: Callable[[float], None]) -> None:
+        """Wait for what a push that was cut off has sent last: Cargo may still be at it, and it shows only then."""
+        sent = [row["sent_at"] for row in self._unanswered(model)]
+        if not sent:
+            return
+        seconds = SETTLE - (datetime.now(UTC) - parse_time(max(sent))).total_seconds()
+        if seconds > 0:
+            log.warning("a push was cut off just now: waiting %.0f s for what it sent to show", seconds)
+            sleep(seconds)
+
+    def _unanswered(self, model: str) -> list[Row]:
+        told = [journal.read(path) for path in self._journals(model)]
+        return [row for each in told if each and not each.end for row in each.rows if row["status"] == "unknown"]
+
+    def _journals(self, model: str) -> list[Path]:
+        return sorted(self.folder.glob(f"{model}.*{journal.SUFFIX}"))
+
     def journal(self, model: str, run_id: str) -> journal.Journal:
         """Open the journal of a push."""
         return journal.Journal(self.folder / f"{model}.{run_id}{journal.SUFFIX}")
@@ -183,7 +203,7 @@ class Ledger:
     def take_over(self, model: str) -> list[Row]:
         """Write down what pushes to a model did, and remove their journals. Gives those that were cut off."""
         cut_off = []
-        for path in sorted(self.folder.glob(f"{model}.*{journal.SUFFIX}")):
+        for path in self._journals(model):
             told = journal.read(path)
             if told is not None:
                 self.database.replace(told.run["run_id"], _tables(told))

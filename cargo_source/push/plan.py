@@ -51,17 +51,18 @@ class Plan:
     def line(self) -> str:
         """What it would do, in one line."""
         counts, model = self.counts, self._facts.model.partition(".")[2]
-        of = f"{counts.target:,} {model}"
-        done = [f"{word} {rows:,}" for word, rows in (("updates", counts.updates), ("removes", counts.removes)) if rows]
-        made = [f"creates {counts.creates:,} {model}" if not done else f"creates {counts.creates:,}"] * bool(
-            counts.creates
-        )
-        if not done and not made:
-            return f"changes nothing in {of}"
+        done = [
+            f"{word} {number:,}"
+            for word, number in (("updates", counts.updates), ("removes", counts.removes))
+            if number
+        ]
+        told = [f"{' and '.join(done)} of {counts.target:,} {model}"] if done else []
+        if counts.creates:
+            told.append(f"creates {counts.creates:,}" if done else f"creates {rows_of(counts.creates)} in {model}")
+        if not told:
+            return f"changes nothing in {counts.target:,} {model}"
         radius = self._facts.radius.line
-        return ", ".join([*([" and ".join(done) + f" of {of}"] if done else []), *made]) + (
-            f"; {radius}" if radius else ""
-        )
+        return ", ".join(told) + (f"; {radius}" if radius else "")
 
     def sample(self, rows: int = SAMPLE) -> list[dict[str, Any]]:
         """Give the first changes: what each does, its key, and for each cell what it is and what it would be."""
@@ -146,11 +147,13 @@ class Plan:
     def told(self) -> list[str]:
         """What else is to be said of it, line by line."""
         counts = self.counts
-        lines = [f"{counts.unchanged:,} are as they should be"] if counts.unchanged else []
+        lines = []
+        if counts.unchanged:
+            lines.append(f"as they should be: {rows_of(counts.unchanged)}")
         if counts.unmatched:
-            lines.append(f"{counts.unmatched:,} rows of the source have no record")
+            lines.append(f"without a record: {rows_of(counts.unmatched)} of the source")
         if counts.refused:
-            lines.append(f"{counts.refused:,} rows of the source are refused:")
+            lines.append(f"refused: {rows_of(counts.refused)} of the source:")
             lines += [f"  {rows:,} x {reason}" for reason, rows in self._facts.reasons.items()]
         return [*lines, *self._facts.notes]
 
@@ -171,6 +174,11 @@ class Plan:
 
         told = "".join(f"<br>{escape(line)}" for line in (*self.told, *(f"NOT APPLIED: {b}" for b in self.brakes)))
         return f"<p><b>{escape(self.line)}</b>{told}</p>" + (self.grid().html() if self.counts.changes else "")
+
+
+def rows_of(number: int) -> str:
+    """Say how many rows."""
+    return "1 row" if number == 1 else f"{number:,} rows"
 
 
 def _shown(value: Any) -> str:

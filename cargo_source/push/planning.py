@@ -82,6 +82,7 @@ class Planning:
             if self.wish.only_rejected:
                 self._keep_rejected(store.db, columns, key, workspace)
             comparison = self._comparison(store.db, columns, key, workspace)
+            self.ledger.let_settle(self.target.model.uuid, self.session.sleep)
             found = self._compared(store, comparison, mapping)
             facts = Facts(
                 plan_id=uuid.uuid4().hex,

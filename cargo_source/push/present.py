@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.parquet as pq
+from sqlglot import exp
 
 from cargo_source.catalog.columns import Column
 from cargo_source.errors import Busy, IncompleteRead
 from cargo_source.pull import sql
 from cargo_source.pull.patience import FIRST_LOOK, LONGEST, PATIENCE
 from cargo_source.pull.picked import Picked, pick_model
-from cargo_source.pull.picking import Names, Pick, pick
+from cargo_source.pull.picking import Pick
 from cargo_source.pull.session import Session
 from cargo_source.push.target import Target
 
@@ -44,9 +45,9 @@ class Present:
 
     def by_key(self, column: Column, keys: Sequence[Key]) -> dict[Key, list[str]]:
         """Give the identifiers of the records that have these keys. Raises Busy while Cargo is writing."""
-        names = Names(self.target.label, self.target.shape.columns)
-        cells = ", ".join(sql.text(key) if isinstance(key, str) else repr(key) for key in keys)
-        wanted = pick(names, [column.name], f"{sql.name(column.name)} IN ({cells})")
+        cells = [exp.Literal.string(key) if isinstance(key, str) else exp.Literal.number(repr(key)) for key in keys]
+        named = exp.column(exp.to_identifier(column.name, quoted=True))
+        wanted = Pick((column,), exp.In(this=named, expressions=cells))
         found: dict[Key, list[str]] = {}
         with self._lock:
             picked = self._settled(wanted)

@@ -30,6 +30,7 @@ from cargo_source.errors import (
 from cargo_source.push.compare import CREATE, REMOVE, UPDATE
 from cargo_source.push.journal import Fate, Journal
 from cargo_source.push.present import Present, looks
+from cargo_source.push.reasons import reason_of
 from cargo_source.push.sizes import Sizes
 from cargo_source.push.wire import Change, Row, differing, send
 
@@ -141,8 +142,8 @@ class Sender:
             return
         if kind == UPDATE:
             # Identifiers that nobody has are passed over, where the answer holds the rows that there are.
-            reason = GONE if stored or len(batch) == 1 else None
-            self._tell(fates, [Fate(c.seq, "rejected" if reason else "updated", c.id, reason) for c in missing])
+            gone = bool(stored) or len(batch) == 1
+            self._tell(fates, [_rejected(c, GONE) if gone else Fate(c.seq, "updated", c.id) for c in missing])
         elif found:
             self._tell(fates, [Fate(c.seq, "unknown") for c in missing])
             raise WriteDiffers(
@@ -175,7 +176,7 @@ class Sender:
                 self._sent(kind, batch, fates, repeats)
                 return
         if len(batch) == 1:
-            self._tell(fates, [Fate(batch[0].seq, "rejected", batch[0].id, _reason(error))])
+            self._tell(fates, [_rejected(batch[0], *reason_of(error, batch[0].cells))])
         else:
             self._halves(kind, batch, fates, repeats)
 
@@ -242,7 +243,5 @@ LOOKS = 2
 """How often rows are looked for whose answer was lost, before they are sent again."""
 
 
-def _reason(error: CargoError) -> str:
-    """Say why a row was refused, in the API's words but for what they quote."""
-    told = error.args[0] if error.args else type(error).__name__
-    return f"{error.reason}: {told}" if error.reason else str(told)
+def _rejected(change: Change, reason: str, column: str | None = None) -> Fate:
+    return Fate(change.seq, "rejected", change.id, reason, column, change.row)

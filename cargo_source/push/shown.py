@@ -52,9 +52,9 @@ def rejects(found: Sequence[dict[str, Any]]) -> None:
     if not found:
         out.print("No row is rejected.")
         return
-    table = table_of("", "model", ">row", "column", "reason", "key", "pushed")
+    table = table_of("", "model", ">row", "column", "reason", "pushed")
     for each in found[:MOST]:
-        cells = [each["model"], each["row"], each["column"], each["reason"], each["key"], each["at"]]
+        cells = [each["model"], each["row"], each["column"], each["reason"], each["at"]]
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in cells))
     out.print(table)
     if len(found) > MOST:

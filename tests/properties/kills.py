@@ -1,4 +1,4 @@
-"""Syncs in a process of their own that is killed (SIGKILL) at a chosen point: no handler, no finally, no flush."""
+"""Work in a process of its own that is killed (SIGKILL) at a chosen point: no handler, no finally, no flush."""
 
 import importlib
 import os
@@ -6,8 +6,9 @@ import signal
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +18,13 @@ from tests.target import Target
 
 @dataclass(frozen=True)
 class Point:
-    """A function at which a sync can be killed: just before it does its work, or just after."""
+    """A function at which a process can be killed: just before it does its work, or just after."""
 
     module: str
     name: str
     when: Literal["before", "after"]
     usual: int
-    """How often even a small sync comes by."""
+    """How often even a small piece of work comes by."""
 
 
 DUCK = "dlt.destinations.impl.duckdb.duck"
@@ -56,11 +57,12 @@ class Kill:
     point: str
     share: float
     of: int | None = None
+    points: Mapping[str, Point] = field(default_factory=lambda: POINTS)
 
     @property
     def turn(self) -> int:
         """The turn at which it happens, from one."""
-        return 1 + int(self.share * (self.of or POINTS[self.point].usual))
+        return 1 + int(self.share * (self.of or self.points[self.point].usual))
 
 
 def killed_sync(target: Target, box: Any, load: Any, kill: Kill | None) -> Counter[str]:
@@ -68,43 +70,53 @@ def killed_sync(target: Target, box: Any, load: Any, kill: Kill | None) -> Count
 
     Raises AssertionError where the sync fails by itself.
     """
-    told = target.folder / "child"
+    return killed(partial(load.sync, Target(target.folder), Door(box.url, box.token)), target.folder, kill, POINTS)
+
+
+def killed(
+    work: Callable[[], object], folder: Path, kill: Kill | None, points: Mapping[str, Point]
+) -> Counter[str]:
+    """Work in another process, which is killed if it comes to the point; give how often it came by each one.
+
+    Raises AssertionError where the work fails by itself.
+    """
+    told = folder / "child"
     told.mkdir(exist_ok=True)
-    child = CONTEXT.Process(target=_sync, args=(target.folder, box.url, box.token, load, kill, told))
+    child = CONTEXT.Process(target=_work, args=(work, kill, points, told))
     child.start()
     child.join(120)
     if child.is_alive():
         child.kill()
-        raise AssertionError("the sync hangs")
+        raise AssertionError("the work hangs")
     failed = (told / "failed").read_text() if (told / "failed").exists() else ""
     passed = Counter((told / "passed").read_text().splitlines())
-    assert child.exitcode in {0, -signal.SIGKILL}, failed or f"the sync ended with {child.exitcode}"
+    assert child.exitcode in {0, -signal.SIGKILL}, failed or f"the work ended with {child.exitcode}"
     assert (child.exitcode == -signal.SIGKILL) == (kill is not None and passed[kill.point] >= kill.turn)
     for file in told.iterdir():
         file.unlink()
     return passed
 
 
-class _Door:
+class Door:
     """What a child process shows of a sandbox that another process serves."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url, self.token = url, token
 
 
-def _sync(folder: Path, url: str, token: str, load: Any, kill: Kill | None, told: Path) -> None:
+def _work(work: Callable[[], object], kill: Kill | None, points: Mapping[str, Point], told: Path) -> None:
     # Written without a buffer, so that what was told stands however the process ends.
     passed = os.open(told / "passed", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    _hook(passed, kill)
+    _hook(passed, kill, points)
     try:
-        load.sync(Target(folder), _Door(url, token))
+        work()
     except BaseException:  # noqa: BLE001 - whatever it is, the other process has to be told
         (told / "failed").write_text(traceback.format_exc())
         os._exit(1)
     os._exit(0)
 
 
-def _hook(passed: int, kill: Kill | None) -> None:
+def _hook(passed: int, kill: Kill | None, points: Mapping[str, Point]) -> None:
     counts: Counter[str] = Counter()
     lock = threading.Lock()
 
@@ -115,7 +127,7 @@ def _hook(passed: int, kill: Kill | None) -> None:
             if kill is not None and name == kill.point and counts[name] == kill.turn:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    for name, point in POINTS.items():
+    for name, point in points.items():
         owner, _, function = point.name.rpartition(".")
         module = importlib.import_module(point.module)
         holder = getattr(module, owner) if owner else module

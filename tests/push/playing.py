@@ -95,12 +95,15 @@ def random_frame(random, before, key):
     return columns, rows
 
 
-def as_given(random, columns, rows, folder):
+FORMS = ("arrow", "pandas", "objects", "polars", "duckdb", "parquet", "reader")
+
+
+def as_given(random, columns, rows, folder, forms=FORMS):
     """Give the rows in one of the forms that people have them in."""
     source = as_source(rows, columns)
     schema = pa.schema([(name, ARROW[COLUMNS.get(name, "text")]) for name in columns])
     table = pa.table(source, schema=schema)
-    match random.choice(["arrow", "pandas", "objects", "polars", "duckdb", "parquet", "reader"]):
+    match random.choice(forms):
         case "pandas":
             types = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
             return table.to_pandas(types_mapper=types.get)

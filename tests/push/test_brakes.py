@@ -1,0 +1,233 @@
+"""What must not happen by accident: each disaster is refused in the modes that it threatens, with its numbers."""
+
+import stat
+from dataclasses import replace
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from cargo_source import Workspace
+from cargo_source.errors import BadSettings, Braked, SettingsError, StalePlan
+from cargo_source.push.brakes import Limits
+from tests.push.playing import UNLIMITED, as_it_was, model_of, opened, stored, written
+from tests.small import small_box
+
+CALLED = "default.companies"
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """A workspace that these tests write to."""
+    with small_box(13) as box:
+        yield box
+
+
+@pytest.fixture
+def own(shared):
+    """The same, with rows as they were afterwards."""
+    with as_it_was(shared, model_of(shared, "default", "companies")):
+        yield shared
+
+
+@pytest.fixture
+def ws(own):
+    with opened(own) as workspace:
+        yield workspace
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """Where pushes are remembered."""
+    return tmp_path / "ledger.duckdb"
+
+
+def companies(own):
+    return stored(own, model_of(own, "default", "companies"))
+
+
+def as_table(own, **columns):
+    """Give the companies' domains, and columns made of them."""
+    rows = list(companies(own).values())
+    return pa.table(
+        {"domain": [row["domain"] for row in rows], **{n: [f(row) for row in rows] for n, f in columns.items()}}
+    )
+
+
+def refused(own, plan, *words):
+    """Hold that a plan says why it is not applied, and that applying it sends nothing."""
+    since = len(own.world.writing.journal)
+    assert plan.brakes
+    with pytest.raises(Braked) as caught:
+        plan.apply()
+    assert caught.value.exit_code == 3
+    for word in words:
+        assert word in str(caught.value)
+        assert word in str(plan)
+    assert not written(own, since)
+
+
+@pytest.mark.parametrize("mode", ["insert", "update", "upsert", "mirror", "fill_empty"])
+def test_an_empty_source_is_refused(own, ws, ledger, mode):
+    """A query that found nothing is hardly meant; a switch says that it is."""
+    empty = pa.table({"domain": pa.array([], pa.string()), "name": pa.array([], pa.string())})
+    plan = ws.push(empty, CALLED, key="domain", mode=mode, ledger=ledger)
+    refused(own, plan, "the source has no rows", "--allow-empty")
+    assert plan.limited(Limits(allow_empty=True)).apply().applied == 0
+
+
+@pytest.mark.parametrize("mode", ["update", "mirror", "fill_empty"])
+def test_a_source_of_which_no_row_is_known_is_refused(own, ws, ledger, mode):
+    """The wrong key, or the wrong model."""
+    other = pa.table({"domain": ["nobody.example", "noone.example"], "name": ["a", "b"]})
+    refused(own, ws.push(other, CALLED, key="domain", mode=mode, ledger=ledger), "none of the source's 2 rows")
+
+
+def test_new_rows_alone_are_fine_where_rows_are_created(ws, ledger):
+    """Inserting is for what nobody knows yet, and so is upserting, unless a limit is set."""
+    other = pa.table({"domain": ["nobody.example"], "name": ["a"]})
+    for mode in ("insert", "upsert"):
+        assert not ws.push(other, CALLED, key="domain", mode=mode, ledger=ledger).brakes
+    limits = Limits(max_create_pct=1)
+    assert ws.push(other, CALLED, key="domain", ledger=ledger, limits=limits).brakes
+
+
+def test_changing_more_than_half_of_a_model_is_refused(own, ws, ledger):
+    """The refusal names the numbers and the switch; what it says is enough."""
+    plan = ws.push(as_table(own, name=lambda _: "x"), CALLED, key="domain", mode="update", ledger=ledger)
+    rows = plan.counts.target
+    refused(own, plan, f"update or remove {rows} of {rows} rows (100.0 %)", "--max-change-pct 100")
+    assert plan.limited(Limits(max_change_pct=100)).apply().updated == rows
+
+
+def test_a_mirror_that_lost_half_of_its_rows_is_refused(own, ws, ledger):
+    """Rows that are gone from the source are removed, but not that many at once."""
+    rows = [{"domain": f"mine-{n}.example", "name": "m"} for n in range(20)]
+    ws.push(pa.Table.from_pylist(rows), CALLED, key="domain", ledger=ledger, limits=UNLIMITED).apply()
+    plan = ws.push(pa.Table.from_pylist(rows[:10]), CALLED, key="domain", mode="mirror", ledger=ledger)
+    assert plan.counts.removes == 10
+    refused(own, plan, "remove 10 of", "--max-delete-pct")
+    before = companies(own)
+    assert plan.limited(Limits(max_delete_pct=100)).apply().removed == 10
+    gone = {row["domain"] for row in before.values()} - {row["domain"] for row in companies(own).values()}
+    assert gone == {row["domain"] for row in rows[10:]}
+
+
+def test_a_mirror_leaves_what_others_have_written(own, ws, ledger):
+    """It removes only what this ledger has pushed, says how many others there are, and more only by a switch."""
+    rows = pa.table({"domain": ["mine.example"], "name": ["m"]})
+    ws.push(rows, CALLED, key="domain", mode="upsert", ledger=ledger).apply()
+    others = len(companies(own)) - 1
+    plan = ws.push(rows, CALLED, key="domain", mode="mirror", ledger=ledger, limits=UNLIMITED)
+    assert (plan.counts.removes, plan.counts.untracked) == (0, others)
+    assert f"{others} records are not in the source, and stay" in str(plan)
+    plan = ws.push(rows, CALLED, key="domain", mode="mirror", ledger=ledger, limits=UNLIMITED, remove_untracked=True)
+    assert plan.counts.removes == others
+
+
+def test_a_mirror_without_its_ledger_removes_nothing(own, ws, ledger):
+    """A ledger that is lost costs a read of the model: no row is made twice, and none is removed."""
+    rows = [{"domain": f"mine-{n}.example", "name": "m"} for n in range(4)]
+    ws.push(pa.Table.from_pylist(rows), CALLED, key="domain", ledger=ledger).apply()
+    ledger.unlink()
+    plan = ws.push(pa.Table.from_pylist(rows[:2]), CALLED, key="domain", mode="mirror", ledger=ledger, limits=UNLIMITED)
+    assert (plan.counts.creates, plan.counts.updates, plan.counts.removes, plan.counts.unchanged) == (0, 0, 0, 2)
+    assert plan.apply().applied == 0
+
+
+def test_a_mirror_does_not_remove_what_it_cannot_read(ws, ledger):
+    """A row of the source whose key is gone may be any record; one that is refused is in the source all the same."""
+    rows = [{"domain": f"mine-{n}.example", "name": "m"} for n in range(3)]
+    ws.push(pa.Table.from_pylist(rows), CALLED, key="domain", ledger=ledger).apply()
+    broken = pa.Table.from_pylist([rows[0], {"domain": None, "name": "m"}])
+    plan = ws.push(broken, CALLED, key="domain", mode="mirror", ledger=ledger, limits=UNLIMITED)
+    assert plan.counts.removes == 0
+    assert "whose key cannot be read" in str(plan)
+    twice = pa.Table.from_pylist([rows[0], rows[1], rows[1]])
+    plan = ws.push(twice, CALLED, key="domain", mode="mirror", ledger=ledger, limits=UNLIMITED)
+    assert (plan.counts.removes, plan.counts.refused) == (1, 2)
+
+
+def test_a_mirror_whose_source_lost_a_column_is_refused(ws, ledger):
+    """It was pushed the last time; naming the columns says that it is meant."""
+    ws.push(
+        pa.table({"domain": ["m.example"], "name": ["m"], "industry": ["i"]}), CALLED, key="domain", ledger=ledger
+    ).apply()
+    less = pa.table({"domain": ["m.example"], "name": ["m"]})
+    with pytest.raises(BadSettings, match="no column for industry any more"):
+        ws.push(less, CALLED, key="domain", mode="mirror", ledger=ledger)
+    ws.push(less, CALLED, key="domain", mode="mirror", columns=["domain", "name"], ledger=ledger)
+    with pytest.raises(BadSettings, match="columns: the source has no column 'industry'"):
+        ws.push(less, CALLED, key="domain", columns=["domain", "industry"], ledger=ledger)
+
+
+def test_a_plan_is_stale_when_what_it_changes_has_changed(own, ws, ledger):
+    """It says how much would be otherwise now; what does not concern it may move."""
+    model = model_of(own, "default", "companies")
+    first, second, *_ = sorted(companies(own).values(), key=lambda row: row["_id"])
+    rows = pa.table({"domain": [first["domain"]], "name": ["renamed"]})
+    plan = ws.push(rows, CALLED, key="domain", ledger=ledger)
+    own.world.writing.update(model, [(second["_id"], {"name": "somebody else's"})])
+    assert plan.apply().updated == 1
+    plan = ws.push(pa.table({"domain": [first["domain"]], "name": ["again"]}), CALLED, key="domain", ledger=ledger)
+    own.world.writing.update(model, [(first["_id"], {"name": "meddled"})])
+    since = len(own.world.writing.journal)
+    with pytest.raises(StalePlan, match=r"2 of 1 changes|changed since this plan was made"):
+        plan.apply()
+    assert not written(own, since)
+
+
+def test_a_plan_is_saved_for_its_owner_and_applied_later(own, ws, ledger, tmp_path):
+    """The file holds the values, so nobody else may read it; another workspace's token cannot apply it."""
+    first = min(companies(own).values(), key=lambda row: row["_id"])
+    rows = pa.table({"domain": [first["domain"], "new.example"], "name": ["renamed", "n"]})
+    made = ws.push(rows, CALLED, key="domain", ledger=ledger)
+    path = made.save(tmp_path / "scores.plan")
+    made.close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with small_box(14) as other, opened(other) as elsewhere, pytest.raises(SettingsError):
+        elsewhere.load_plan(path, ledger=tmp_path / "other.duckdb").apply()
+    with opened(own) as later:
+        plan = later.load_plan(path, ledger=ledger)
+        assert (plan.counts.creates, plan.counts.updates) == (1, 1)
+        assert plan.sample()[0]["cells"]["name"] == {"before": first["name"], "after": "renamed"}
+        assert plan.apply().applied == 2
+        with pytest.raises(BadSettings, match="was applied"):
+            plan.apply()
+    with opened(own) as later, pytest.raises(StalePlan):
+        later.load_plan(path, ledger=ledger).apply()
+
+
+@pytest.mark.parametrize("content", [b"", b"no plan at all", None])
+def test_what_is_no_plan_is_said_to_be_none(ws, tmp_path, content):
+    """An empty file, another file, none at all, and a database that holds something else."""
+    path = tmp_path / "x.plan"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadSettings, match=r"no plan|there is no plan"):
+        ws.load_plan(path)
+    duckdb.connect(str(tmp_path / "other.duckdb")).close()
+    with pytest.raises(BadSettings, match="holds no plan"):
+        ws.load_plan(tmp_path / "other.duckdb")
+
+
+def test_models_of_connectors_are_written_only_by_a_switch(ws, ledger):
+    """What is written there may go on to its source; models that take no rows say so when they are asked."""
+    rows = pa.table({"domain": ["x.example"]})
+    with pytest.raises(BadSettings, match="--allow-connector-models"):
+        ws.push(rows, "hubspot.companies", key="domain", ledger=ledger)
+    plan = ws.push(rows, "hubspot.companies", key="domain", allow_connector_models=True, ledger=ledger)
+    assert plan.apply().created == 1
+
+
+def test_limits_are_checked():
+    """A share below nothing is none."""
+    with pytest.raises(BadSettings, match="max_delete_pct"):
+        Limits(max_delete_pct=-1)
+    assert replace(Limits(), max_delete_pct=None).max_delete_pct is None
+
+
+def test_an_unknown_mode_is_refused(own):
+    """It says which there are."""
+    with Workspace(own.token, own.url) as ws, pytest.raises(BadSettings, match="insert, update, upsert, mirror"):
+        ws.push(pa.table({"domain": ["x"]}), CALLED, key="domain", mode="replace")

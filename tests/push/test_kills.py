@@ -1,0 +1,25 @@
+"""A push that is killed at any point: the next one goes on, loses nothing, and repeats nothing that was done."""
+
+import pytest
+
+from tests.push.kills import POINTS, kill_one
+from tests.small import small_box
+
+
+@pytest.fixture(scope="module")
+def own():
+    """A workspace that these tests write to."""
+    with small_box(11) as box:
+        yield box
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_push_that_is_killed_is_gone_on_with(own, seed):
+    """Each point twice: no duplicate, no lost row, no row written that did not differ, no run started for nothing."""
+    kill_one(seed, own)
+
+
+def test_every_point_is_met():
+    """The seeds go through all points, and more than once."""
+    assert {sorted(POINTS)[seed % len(POINTS)] for seed in range(20)} == set(POINTS)
+    assert len(POINTS) <= 10

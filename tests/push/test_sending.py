@@ -1,0 +1,200 @@
+"""What becomes of rows on their way: refused ones are found, lost ones are looked up, credits end, writes differ."""
+
+import math
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from cargo_source import Workspace
+from cargo_source.errors import RequestRefused, WriteDiffers
+from cargo_source.push.brakes import Limits
+from tests.proxy import proxied
+from tests.push.playing import UNLIMITED, as_it_was, model_of, opened, stored, written
+from tests.small import small_box
+
+CALLED = "default.companies"
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """A workspace that these tests write to."""
+    with small_box(12) as box:
+        yield box
+
+
+@pytest.fixture
+def own(shared):
+    """The same, with rows and switches as they were."""
+    writing = shared.world.writing
+    with as_it_was(shared, model_of(shared, "default", "companies")):
+        yield shared
+    writing.left, writing.clears, writing.keeps_dates, writing.delay = None, False, False, 0.0
+    writing.refused.clear()
+    shared.faults.clear()
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """Where pushes are remembered."""
+    return tmp_path / "ledger.duckdb"
+
+
+def pushed(box, table, ledger, **wish):
+    """Push, and give the report."""
+    with opened(box) as ws:
+        return ws.push(table, CALLED, key="domain", ledger=ledger, **{"limits": UNLIMITED, **wish}).apply()
+
+
+def table_of(rows, **columns):
+    """Make rows with a key of their own."""
+    return pa.table({"domain": [f"row-{n}.example" for n in range(rows)], **columns})
+
+
+def asked(ledger, query):
+    with duckdb.connect(str(ledger), read_only=True) as db:
+        return db.execute(query).fetchall()
+
+
+@pytest.mark.timeout(120)
+def test_bad_rows_are_found_and_the_others_go_through(own, ledger):
+    """Of 10,000 rows 37 are refused by the server alone: 9,963 go in, with few calls more than without them."""
+    bad = [271 * n % 10_000 for n in range(37)]
+    own.world.writing.refused["name"] = {f"bad {n}" for n in bad}
+    names = [f"bad {n}" if n in bad else f"fine {n}" for n in range(10_000)]
+    with proxied(own) as door, Workspace(own.token, door.url) as ws:
+        report = ws.push(table_of(10_000, name=names), CALLED, key="domain", ledger=ledger, limits=UNLIMITED).apply()
+        writes = sum(path == "storage/records/createBulk" for _, path, _ in door.asked)
+        looks = sum(path == "storage/query/download" for _, path, _ in door.asked) - 2
+    assert (report.created, report.rejected, report.unsent, report.unknown) == (9_963, 37, 0, 0)
+    assert writes <= 100 + 37 * 2 * math.ceil(math.log2(100))
+    assert looks <= writes - 100
+    found = asked(ledger, "SELECT source_row, reason FROM cargo._cargo_push_rows WHERE status = 'rejected' ORDER BY 1")
+    assert [row for row, _ in found] == sorted(bad)
+    assert {reason for _, reason in found} == {"refused: Value of column name was rejected"}
+    assert sorted(each.row for each in report.rejects) == sorted(bad)
+
+
+def test_a_server_that_stored_half_of_a_refused_call_gets_no_row_twice(own, ledger):
+    """Whether a refused creation stored some of its rows is not documented, so they are looked for."""
+    own.faults.add(path="storage/records/createBulk", kind="half_done", status=400, count=3)
+    report = pushed(own, table_of(30), ledger)
+    assert (report.created, report.rejected) == (30, 0)
+    keys = [row["domain"] for row in stored(own, model_of(own, "default", "companies")).values()]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("kind", ["lost_answer", "reset", "cut", "invalid_json", "html_200"])
+def test_a_creation_whose_answer_was_lost_is_looked_up(own, ledger, kind):
+    """Each row is there once, whether the server had stored it or not, though it shows only after the first look."""
+    rows = len(stored(own, model_of(own, "default", "companies")))
+    own.world.writing.delay = 0.15
+    own.faults.add(path="storage/records/createBulk", kind=kind, count=2)
+    report = pushed(own, table_of(25), ledger)
+    own.world.writing.settle(at_once=True)
+    keys = [row["domain"] for row in stored(own, model_of(own, "default", "companies")).values()]
+    assert len(keys) == len(set(keys)) == rows + 25
+    assert (report.created, report.unknown, report.unsent) == (25, 0, 0)
+
+
+def test_calls_that_are_too_large_get_smaller(own, ledger):
+    """413 says nothing about rows: all of them go in, and later calls have the size that was taken."""
+    own.faults.add(path="storage/records/createBulk", kind="too_large", rows=10)
+    with proxied(own) as door, Workspace(own.token, door.url) as ws:
+        report = ws.push(table_of(900), CALLED, key="domain", ledger=ledger, limits=UNLIMITED).apply()
+        sizes = [len(body["records"]) for _, path, body in door.asked if path == "storage/records/createBulk"]
+    assert (report.created, report.rejected) == (900, 0)
+    assert max(sizes[-20:]) <= 10
+
+
+def test_no_more_credits_stop_everything_cleanly(own, ledger):
+    """What was stored stays and is told; the rest is not sent, and comes with the next push."""
+    own.world.writing.left = 130
+    with pytest.raises(RequestRefused, match="notEnoughCredits") as caught:
+        pushed(own, table_of(400), ledger)
+    report = caught.value.report
+    assert report.status == "stopped"
+    assert report.created + report.unsent == 400
+    assert (report.created, report.rejected, report.unknown) == (100, 0, 0)
+    assert asked(ledger, "SELECT status, created, unsent, error FROM cargo._cargo_push_runs") == [
+        ("stopped", 100, 300, "RequestRefused")
+    ]
+    own.world.writing.left = None
+    assert pushed(own, table_of(400), ledger).created == 300
+
+
+def first_company(box):
+    return min(stored(box, model_of(box, "default", "companies")).values(), key=lambda row: row["_id"])
+
+
+def test_an_update_that_clears_other_columns_is_noticed_on_one_row(own, ledger):
+    """Nothing else is sent, and that row is as it was, but for what was to be changed."""
+    own.world.writing.clears = True
+    before = stored(own, model_of(own, "default", "companies"))
+    domains = sorted(row["domain"] for row in before.values())
+    since = len(own.world.writing.journal)
+    with pytest.raises(WriteDiffers, match="cleared columns that it did not name"):
+        pushed(own, pa.table({"domain": domains, "industry": ["x"] * len(domains)}), ledger, mode="update")
+    after = stored(own, model_of(own, "default", "companies"))
+    (key,) = {key for _, key, _ in written(own, since)}
+    spec = own.world.spec_of(model_of(own, "default", "companies"))
+    own_columns = {column.slug for column in spec.cols if column.kind == "original"}
+    dates = {"foundedAt", "createdAt", "updatedAt"}
+    kept = {name: value for name, value in before[key].items() if name in own_columns - dates - {"industry"}}
+    assert {name: after[key][name] for name in kept} == kept
+    assert after[key]["industry"] == "x"
+    assert {other: row for other, row in after.items() if other != key} == {
+        other: row for other, row in before.items() if other != key
+    }
+
+
+def test_dates_of_native_models_are_tried_on_one_row(own, ledger):
+    """They are refused unless they are to be tried; where they get lost, one row has shown it, else all go in."""
+    import datetime as dt
+
+    moments = [dt.datetime(2026, 3, 1, 9, n, tzinfo=dt.UTC) for n in range(8)]
+    table = table_of(8, foundedAt=moments)
+    with pytest.raises(Exception, match="try_dates"):
+        pushed(own, table, ledger)
+    with pytest.raises(WriteDiffers, match="foundedAt"):
+        pushed(own, table, ledger, try_dates=True)
+    model = model_of(own, "default", "companies")
+    assert sum(str(row["domain"]).startswith("row-") for row in stored(own, model).values()) == 1
+    own.world.writing.keeps_dates = True
+    report = pushed(own, table, ledger, try_dates=True)
+    assert (report.created, report.updated) == (7, 1)
+    found = {row["domain"]: row["foundedAt"] for row in stored(own, model).values()}
+    assert found["row-3.example"] == "2026-03-01T09:03:00.000Z"
+    assert pushed(own, table, ledger, try_dates=True).unchanged == 8
+
+
+def test_a_record_that_goes_meanwhile_is_told(own, ledger):
+    """An update passes over an identifier that nobody has: the row is rejected, not taken for done."""
+    model = model_of(own, "default", "companies")
+    rows = sorted(stored(own, model).values(), key=lambda row: row["_id"])
+    table = pa.table({"domain": [row["domain"] for row in rows], "industry": ["y"] * len(rows)})
+
+    def vanish(method, path, _body):
+        if path == "storage/records/updateBulk" and not gone:
+            gone.append(rows[-1]["_id"])
+            own.world.writing.remove(model, gone)
+
+    gone = []
+    with proxied(own, before=vanish) as door, Workspace(own.token, door.url) as ws:
+        report = ws.push(table, CALLED, key="domain", mode="update", ledger=ledger, limits=Limits(5, 100)).apply()
+    assert (report.updated, report.rejected) == (len(rows) - 1, 1)
+    assert asked(ledger, "SELECT record_id FROM cargo._cargo_push_rows WHERE status = 'rejected'") == [(gone[0],)]
+
+
+def test_the_second_of_two_pushes_to_one_model_is_refused(own, ledger):
+    """It names the first one's number; a lock of a dead process is none."""
+    from cargo_source.errors import Busy
+    from cargo_source.push.ledger_places import ledger_in
+
+    model = model_of(own, "default", "companies")
+    with ledger_in(ledger).held(model, "first-run"), pytest.raises(Busy, match="push first-run"):
+        pushed(own, table_of(1), ledger)
+    folder = Path(f"{ledger}.pushes")
+    (folder / f"{model}.running").write_text("push of-the-dead (process 1)\n")
+    assert pushed(own, table_of(1), ledger).created == 1
