@@ -8,18 +8,38 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cargo_source.dlt_destination import cargo_destination
     from cargo_source.pull.backfill import BackfillReport, backfill
     from cargo_source.pull.source import cargo
     from cargo_source.pull.sync import SyncReport, sync
+    from cargo_source.push.brakes import Limits
+    from cargo_source.push.plan import Plan
+    from cargo_source.push.report import PushReport
     from cargo_source.workspace import Workspace
 
 __version__ = "0.1.0"
-__all__ = ["BackfillReport", "SyncReport", "Workspace", "__version__", "backfill", "cargo", "sync"]
+__all__ = [
+    "BackfillReport",
+    "Limits",
+    "Plan",
+    "PushReport",
+    "SyncReport",
+    "Workspace",
+    "__version__",
+    "backfill",
+    "cargo",
+    "cargo_destination",
+    "sync",
+]
 
 _HOMES = {
     "backfill": "cargo_source.pull.backfill",
     "BackfillReport": "cargo_source.pull.backfill",
     "cargo": "cargo_source.pull.source",
+    "cargo_destination": "cargo_source.dlt_destination",
+    "Limits": "cargo_source.push.brakes",
+    "Plan": "cargo_source.push.plan",
+    "PushReport": "cargo_source.push.report",
     "sync": "cargo_source.pull.sync",
     "SyncReport": "cargo_source.pull.sync",
     "Workspace": "cargo_source.workspace",
