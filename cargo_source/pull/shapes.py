@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sqlglot
@@ -149,8 +150,11 @@ def shape_of(model: Row, dataset_slug: str, table: str, ddl: Row | None, fold: N
 
 def physical_columns(ddl: str | None, dialect: str | None) -> dict[str, Type]:
     """Read column names and types out of a CREATE TABLE statement; nothing where it cannot be read."""
-    if not ddl:
-        return {}
+    return dict(_physical_columns(ddl, dialect)) if ddl else {}
+
+
+@lru_cache(maxsize=256)
+def _physical_columns(ddl: str, dialect: str | None) -> dict[str, Type]:
     try:
         statement = sqlglot.parse_one(ddl, read=dialect)
     except SqlglotError:

@@ -73,9 +73,7 @@ def killed_sync(target: Target, box: Any, load: Any, kill: Kill | None) -> Count
     return killed(partial(load.sync, Target(target.folder), Door(box.url, box.token)), target.folder, kill, POINTS)
 
 
-def killed(
-    work: Callable[[], object], folder: Path, kill: Kill | None, points: Mapping[str, Point]
-) -> Counter[str]:
+def killed(work: Callable[[], object], folder: Path, kill: Kill | None, points: Mapping[str, Point]) -> Counter[str]:
     """Work in another process, which is killed if it comes to the point; give how often it came by each one.
 
     Raises AssertionError where the work fails by itself.

@@ -152,7 +152,7 @@ def meddle(random, box, model, before):
 
 
 @contextmanager
-def opened(box, pace=0.05):
+def opened(box, pace=0.01):
     """Open the workspace, in which all pauses take a part of their time."""
     with Workspace(box.token, box.url) as ws:
         with ws._asking() as session:
@@ -279,7 +279,7 @@ def play_faults(random, box, *, dataset="default", slug="companies", key="domain
         since = len(writing.journal)
         wish = {"key": key, "mode": mode, "columns": columns, "ledger": ledger, "limits": UNLIMITED}
         # Longer than the first look at what became of a lost creation.
-        writing.delay = random.choice([0.0, 0.15])
+        writing.delay = random.choice([0.0, 0.05])
         for fault in random_faults(random):
             box.faults.add(**fault)
         try:

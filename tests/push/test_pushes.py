@@ -22,7 +22,7 @@ def test_a_push_does_what_its_mode_says_and_nothing_else(own, random):
     play(random, own)
 
 
-@settings(max_examples=15)
+@settings(max_examples=40)
 @given(st.randoms(use_true_random=False))
 def test_answers_that_are_lost_cost_no_row_and_make_none_twice(own, random):
     """Lost, cut and half-done writes, calls that are too large, rows that show late: exact in the end."""

@@ -89,7 +89,7 @@ def test_a_server_that_stored_half_of_a_refused_call_gets_no_row_twice(own, ledg
 def test_a_creation_whose_answer_was_lost_is_looked_up(own, ledger, kind):
     """Each row is there once, whether the server had stored it or not, though it shows only after the first look."""
     rows = len(stored(own, model_of(own, "default", "companies")))
-    own.world.writing.delay = 0.15
+    own.world.writing.delay = 0.05
     own.faults.add(path="storage/records/createBulk", kind=kind, count=2)
     report = pushed(own, table_of(25), ledger)
     own.world.writing.settle(at_once=True)

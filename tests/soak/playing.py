@@ -1,5 +1,6 @@
 """What a soak plays: a seed of each kind in a process of its own."""
 
+import random
 import tempfile
 import time
 import traceback
@@ -11,6 +12,9 @@ import tests.conftest  # noqa: F401 - it keeps the developer's settings out, and
 from tests.properties.test_faults import CLEAN_EACH, FAULTS_EACH, WHERE, draw_and_sync, sync_cleanly
 from tests.properties.test_kills import KILLS, kill_each
 from tests.properties.test_sequences import SEQUENCES, play
+from tests.push import kills as push_kills
+from tests.push import playing as pushes
+from tests.small import small_box
 
 STEPS = 12
 """A soak's sequences are twice as long as those of a test run."""
@@ -34,17 +38,49 @@ def clean(seed: int, folder: Path) -> list[str]:
     return sync_cleanly(seed, CLEAN_EACH, folder)
 
 
+def _push_each(seed: int, how: Callable[..., object]) -> list[str]:
+    """Push as often as a seed stands for, into one workspace."""
+    with small_box(seed % 7) as box:
+        for turn in range(PUSHES):
+            how(random.Random(f"{seed} {turn}"), box)
+    return []
+
+
+def push(seed: int, _folder: Path) -> list[str]:
+    """Push random frames in random modes."""
+    return _push_each(seed, pushes.play)
+
+
+def lost(seed: int, _folder: Path) -> list[str]:
+    """Push while answers are lost and writes show late."""
+    return _push_each(seed, pushes.play_faults)
+
+
+def killed_pushes(seed: int, _folder: Path) -> list[str]:
+    """Kill pushes."""
+    with small_box(seed % 7) as box:
+        for turn in range(PUSHES):
+            push_kills.kill_one(seed * PUSHES + turn, box)
+    return []
+
+
 def kills(seed: int, folder: Path) -> list[str]:
     """Kill syncs."""
     kill_each(seed, folder)
     return []
 
 
+PUSHES = 10
+"""How many each seed stands for."""
+
 KINDS: dict[str, tuple[Callable[[int, Path], list[str]], int, int]] = {
     "sequences": (sequences, SEQUENCES, 500),
     "faults": (faults, FAULTS_EACH, 300),
     "clean": (clean, CLEAN_EACH, 300),
     "kills": (kills, KILLS, 200),
+    "pushes": (push, PUSHES, 500),
+    "lost": (lost, PUSHES, 500),
+    "killed pushes": (killed_pushes, PUSHES, 200),
 }
 """What is played: how, how many a seed stands for, and how many there are to be."""
 
