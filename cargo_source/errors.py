@@ -34,10 +34,17 @@ value of a cell.
 import difflib
 import re
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 _MAX_CAUSE = 200
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|“[^”]*”")
+
+
+class Hidden(Protocol):
+    """A text that does not show by itself."""
+
+    def reveal(self) -> str:
+        """Give the text."""
 
 
 class CargoError(Exception):
@@ -72,7 +79,7 @@ class CargoError(Exception):
         )
         self.attempts = 1
         self.report: object | None = None
-        self.said: str | None = None
+        self.said: Hidden | None = None
 
     def __str__(self) -> str:
         # Errors without a request are raised with words of their own about what to do.

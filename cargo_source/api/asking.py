@@ -21,15 +21,22 @@ _HEADERS = {
 USER_AGENT = f"{ORIGIN}/{__version__}"
 
 
+BEARER, BASIC = "Bearer", "Basic"
+
+
 @dataclass(frozen=True)
 class Ask:
-    """One request to the API. ``repeatable`` says that sending it twice does no more than sending it once."""
+    """One request to the API. ``repeatable`` says that sending it twice does no more than sending it once.
+
+    ``scheme`` is the word before the token: hooks take it behind Basic.
+    """
 
     method: str
     path: str
     url: str
     repeatable: bool
     content: bytes | None = field(default=None, repr=False)
+    scheme: str = BEARER
 
     @property
     def group(self) -> str:
@@ -45,11 +52,15 @@ class Ask:
 class Bearer(httpx.Auth):
     """Puts the token on a request when it is about to leave, so that it is in no variable of ours."""
 
-    def __init__(self, token: Secret) -> None:
-        self._token = token
+    def __init__(self, token: Secret, scheme: str = BEARER) -> None:
+        self._token, self._scheme = token, scheme
 
     def __repr__(self) -> str:
-        return "Bearer(***)"
+        return f"{self._scheme}(***)"
+
+    def as_wanted(self, ask: Ask) -> "Bearer":
+        """Give what puts the token on in the way that a request wants it."""
+        return self if ask.scheme == self._scheme else Bearer(self._token, ask.scheme)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Give the request with its Authorization header."""
@@ -58,7 +69,7 @@ class Bearer(httpx.Auth):
 
     def header(self) -> dict[str, str]:
         """Give the Authorization header, to be kept in no variable."""
-        return {"authorization": f"Bearer {self._token.reveal()}"}
+        return {"authorization": f"{self._scheme} {self._token.reveal()}"}
 
 
 def read_of(root: str, path: str, params: Mapping[str, Any] | None) -> Ask:
@@ -77,6 +88,12 @@ def write_of(method: str, root: str, path: str, body: Mapping[str, Any] | None, 
         else msgspec.json.encode({name: value for name, value in body.items() if value is not None})
     )
     return Ask(method, path, _url(root, path), repeatable=repeatable, content=content)
+
+
+def hook_of(root: str, model: str, rows: Sequence[Any]) -> Ask:
+    """Make the request that gives rows to a model's hook, which lies beside the rest of the API."""
+    path = f"models/{model}/records/ingest"
+    return Ask("POST", path, _url(root, path), repeatable=False, content=msgspec.json.encode(rows), scheme=BASIC)
 
 
 def _url(root: str, path: str) -> str:

@@ -106,7 +106,7 @@ class CurlLine:
             options = self._fixed
         else:
             url = step.url if step.url.isascii() else str(httpx.URL(step.url))
-            headers, near = {**step.headers, **self._auth.header()}, self._near
+            headers, near = {**step.headers, **self._auth.as_wanted(step).header()}, self._near
             options = self._fixed | _options_of(step)
         options = options | {pycurl.URL: url, pycurl.HTTPHEADER: [*_HEADER_LINES, *map(": ".join, headers.items())]}
         # A proxy would see what goes to this machine in clear.

@@ -27,6 +27,7 @@ from cargo_source.errors import (
     UnknownHost,
     WrongHost,
 )
+from cargo_source.settings import Secret
 
 _REASON = re.compile(r"[A-Za-z][\w.-]{0,59}")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|“[^”]*”|(?:[,;]? ?\b(?:received|got)\b).*", re.IGNORECASE | re.DOTALL)
@@ -121,7 +122,7 @@ def _refused(ask: Ask, answer: Answer) -> Trouble:
     done = answer.status != 429
     refusal = _error(error, what, ask, answer, reason)
     said = body.get("errorMessage")
-    refusal.said = said if isinstance(said, str) else None
+    refusal.said = Secret(said) if isinstance(said, str) and said else None
     return Trouble(refusal, kind, done=done, retry_after=retry_after(answer))
 
 

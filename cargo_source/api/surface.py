@@ -5,12 +5,12 @@
 
 import random as random_module
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypedDict, TypeVar
 
 from cargo_source.api.answers import Reply
-from cargo_source.api.asking import Ask, Bearer, read_of, write_of
+from cargo_source.api.asking import Ask, Bearer, hook_of, read_of, write_of
 from cargo_source.api.exchange import Means, Steps, ask_api, fetch_link
 from cargo_source.api.links import DEFAULT_LIMIT_BYTES, Download, fetch_of
 from cargo_source.api.pacer import Pacer, pacer_for
@@ -82,6 +82,12 @@ class Surface(ABC, Generic[R, D]):
         """Delete, with a JSON body where there is one, as :meth:`post` does."""
         ask = write_of("DELETE", self.settings.url, path, body, repeatable=repeatable)
         del body
+        return self._asked(ask)
+
+    def ingest(self, model: str, rows: Sequence[Any]) -> R:
+        """Give rows to the hook of a model. Sent once, whatever becomes of it: it takes a row as often as it comes."""
+        ask = hook_of(self.settings.url, model, rows)
+        del rows
         return self._asked(ask)
 
     def _asked(self, ask: Ask) -> R:

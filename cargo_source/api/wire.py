@@ -58,7 +58,7 @@ def request_options(step: Ask | Fetch, auth: Bearer) -> dict[str, Any]:
             "url": _url(step.url),
             "content": step.content,
             "headers": step.headers,
-            "auth": auth,
+            "auth": auth.as_wanted(step),
         }
     return {"method": "GET", "url": step.link.reveal(), "headers": LINK_HEADERS, "auth": None}
 

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 from cargo_source.errors import CargoError, StalePlan
+from cargo_source.explore import FOLD
+from cargo_source.pull.records import shape_model
 from cargo_source.pull.session import Session
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.push.canary import Canary
@@ -26,7 +28,7 @@ from cargo_source.push.sending import Sender, Stopped
 from cargo_source.push.sizes import MOST, Sizes
 from cargo_source.push.store import PlanStore
 from cargo_source.push.target import Target
-from cargo_source.push.wire import Change
+from cargo_source.push.wire import Change, ingest, send
 
 log = logging.getLogger("cargo_source")
 
@@ -117,8 +119,8 @@ class Applying:
         for table in ("fresh", "fresh_refused"):
             db.execute(f"DROP TABLE IF EXISTS {table}")
         comparison = self._comparison()
-        fields = frozenset(mapped.column.field for mapped in comparison.columns)
-        with Present(self.session, self.target).view(db, "present", fields):
+        columns = [mapped.column for mapped in comparison.columns]
+        with Present(self.session, self.target).view(db, "present", columns):
             comparison.make("fresh", "fresh_refused")
         same = "kind, id, row, data, before"
         moved = db.execute(
@@ -132,11 +134,8 @@ class Applying:
             )
 
     def _comparison(self) -> Comparison:
-        names = [*self.facts.columns.values()]
-        key = names.index(self.facts.columns[self.facts.key])
-        by_identity = self.target.is_identity(names[key])
-        takes = self.target.writable
-        columns = [self.target.identity(name) if self.target.is_identity(name) else takes[name] for name in names]
+        columns, key = self.store.columns()
+        by_identity = self.target.is_identity(columns[key].slug)
         has_tracked = self.store.db.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'tracked'").fetchall()
         return Comparison(
             self.store.db,
@@ -201,20 +200,25 @@ class Applying:
             raise stopped.cause
 
     def _sender(self, journal: Journal) -> Sender:
-        slug = self.facts.columns[self.facts.key]
-        identity = self.target.is_identity(slug)
-        times = frozenset(s for s, mapped in self.target.writable.items() if mapped.column.type == "timestamp")
+        columns, key = self.store.columns()
+        times = frozenset(each.slug for each in columns if each.column.type == "timestamp")
         return Sender(
             client=self.session.client,
             model=self.facts.model_uuid,
-            present=Present(self.session, self.target),
+            present=Present(self.session, self.target, self._target_anew),
             journal=journal,
             sizes=Sizes(self.most),
-            key=None if identity else self.target.writable[slug].column,
+            key=None if self.target.is_identity(columns[key].slug) else columns[key].column,
+            call=ingest if self.target.takes_ingest else send,
             id_slug=self.target.id_slug,
             times=times,
             sleep=self.session.sleep,
         )
+
+    def _target_anew(self) -> Target:
+        row = self.session.client.get(f"storage/models/{self.facts.model_uuid}").take("model")
+        model = replace(self.target.model, row=row)
+        return Target(model, shape_model(self.session, model, FOLD))
 
     def _first(self, kind: str, changes: "_Reader", sender: Sender) -> list[Fate]:
         """Write one row before all others where it shows whether the model keeps what it is given."""

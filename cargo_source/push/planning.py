@@ -16,10 +16,11 @@ from cargo_source.pull.times import format_time
 from cargo_source.push.compare import MODES, Comparison, Mode
 from cargo_source.push.door import incoming
 from cargo_source.push.facts import Counts, Facts
+from cargo_source.push.hooks import add_digests, hooked
 from cargo_source.push.ledger import Ledger
 from cargo_source.push.present import Present
 from cargo_source.push.radius import Touched, watchers
-from cargo_source.push.staging import Taken, stage, taken
+from cargo_source.push.staging import stage, taken
 from cargo_source.push.store import PlanStore
 from cargo_source.push.target import Columns, Mapped, Target
 
@@ -70,6 +71,8 @@ class Planning:
         self.target.check(allow_connector_models=self.wish.allow_connector_models)
         now, workspace = self.session.now, str(self.session.state.get("workspace"))
         came = incoming(data, database)
+        if self.target.takes_ingest:
+            self.target = hooked(self.target, came.schema, self.wish.mode)
         mapping, left = self.target.mapping(came.schema.names, self.wish.columns, self.wish.key)
         key = self.target.key_of(mapping, self.wish.key)
         if left and self.wish.columns is None:
@@ -79,11 +82,12 @@ class Planning:
         store = PlanStore()
         try:
             stage(store.db, came, columns, self.wish.nulls, lambda rows: self.watch("source", rows, None))
+            place = next(place for place, each in enumerate(columns) if each.name == key)
             if self.wish.only_rejected:
-                self._keep_rejected(store.db, columns, key, workspace)
-            comparison = self._comparison(store.db, columns, key, workspace)
+                self._keep_rejected(store.db, place, workspace)
+            comparison = self._comparison(store, [each.mapped for each in columns], place, workspace)
             self.ledger.let_settle(self.target.model.uuid, self.session.sleep)
-            found = self._compared(store, comparison, mapping)
+            found = self._compared(store, comparison)
             facts = Facts(
                 plan_id=uuid.uuid4().hex,
                 made_at=format_time(now),
@@ -119,9 +123,8 @@ class Planning:
                     " columns to push with columns=[...] (--columns) if that is meant"
                 )
 
-    def _keep_rejected(self, db: duckdb.DuckDBPyConnection, columns: Sequence[Taken], key: str, workspace: str) -> None:
+    def _keep_rejected(self, db: duckdb.DuckDBPyConnection, place: int, workspace: str) -> None:
         """Keep the rows that were rejected the last time: their keys are known by digest, or as they are."""
-        place = next(place for place, each in enumerate(columns) if each.name == key)
         known = self.ledger.rejected(workspace, self.target.model.uuid)
         salt = self.session.pseudonym.reveal_salt()
         db.register("known", pa.table({"key": pa.array(known, pa.string())}))
@@ -133,9 +136,11 @@ class Planning:
         )
         db.unregister("known")
 
-    def _comparison(
-        self, db: duckdb.DuckDBPyConnection, columns: Sequence[Taken], key: str, workspace: str
-    ) -> Comparison:
+    def _comparison(self, store: PlanStore, columns: list[Mapped], place: int, workspace: str) -> Comparison:
+        db = store.db
+        if self.target.takes_ingest:
+            columns, place = add_digests(db, columns, place), len(columns)
+        store.keep_columns(columns, place)
         tracked = None if self.wish.remove_untracked else "tracked"
         if self.wish.mode == "mirror" and tracked:
             ids = self.ledger.tracked(workspace, self.target.model.uuid)
@@ -143,21 +148,14 @@ class Planning:
             db.register("known", known)
             db.execute("CREATE TABLE tracked AS SELECT id FROM known")
             db.unregister("known")
-        place = next(place for place, each in enumerate(columns) if each.name == key)
-        return Comparison(
-            db,
-            [each.mapped for each in columns],
-            place,
-            self.wish.mode,
-            self.wish.nulls,
-            self.target.is_identity(columns[place].mapped.slug),
-            tracked,
-        )
+        by_identity = self.target.is_identity(columns[place].slug)
+        return Comparison(db, columns, place, self.wish.mode, self.wish.nulls, by_identity, tracked)
 
-    def _compared(self, store: PlanStore, comparison: Comparison, mapping: Mapping[str, Mapped]) -> dict[str, Any]:
+    def _compared(self, store: PlanStore, comparison: Comparison) -> dict[str, Any]:
         watched = watchers(self.session, self.target.model, self.models, self.target.shape)
-        fields = frozenset(mapped.column.field for mapped in mapping.values()) | watched.fields
-        with Present(self.session, self.target).view(store.db, "present", fields) as picked:
+        columns = [mapped.column for mapped in comparison.columns]
+        fields = {column.field for column in columns} | watched.fields
+        with Present(self.session, self.target).view(store.db, "present", columns, watched.fields) as picked:
             comparison.make("changes", "refused")
             counts = count(store, comparison)
             touched(store.db, comparison, sorted(fields - {"_id"}))

@@ -1,7 +1,7 @@
 """The rows that are in a model now: all of them, a few by their key, or one by its identifier."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from sqlglot import exp
 from cargo_source.catalog.columns import Column
 from cargo_source.errors import Busy, IncompleteRead
 from cargo_source.pull import sql
+from cargo_source.pull.conform import SQL
 from cargo_source.pull.patience import FIRST_LOOK, LONGEST, PATIENCE
 from cargo_source.pull.picked import Picked, pick_model
 from cargo_source.pull.picking import Pick
@@ -28,6 +29,8 @@ class Present:
 
     session: Session
     target: Target
+    anew: Callable[[], Target] | None = None
+    """Finds the model once more, where writing to it may give it columns."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -45,6 +48,10 @@ class Present:
 
     def by_key(self, column: Column, keys: Sequence[Key]) -> dict[Key, list[str]]:
         """Give the identifiers of the records that have these keys. Raises Busy while Cargo is writing."""
+        if column.field not in self.target.shape.fields and self.anew is not None:
+            self.target = self.anew()
+        if column.field not in self.target.shape.fields:
+            return {}
         cells = [exp.Literal.string(key) if isinstance(key, str) else exp.Literal.number(repr(key)) for key in keys]
         named = exp.column(exp.to_identifier(column.name, quoted=True))
         wanted = Pick((column,), exp.In(this=named, expressions=cells))
@@ -69,13 +76,22 @@ class Present:
         raise Busy(f"{self.target.label}: Cargo is still writing this model after {PATIENCE:.0f} s: push again later")
 
     @contextmanager
-    def view(self, db: Any, name: str, fields: frozenset[str]) -> Iterator[Picked]:
-        """Read these fields of all rows into a view of ``db``, whose columns are called by their fields."""
-        picked = self.rows(fields)
+    def view(
+        self, db: Any, name: str, columns: Iterable[Column], also: frozenset[str] = frozenset()
+    ) -> Iterator[Picked]:
+        """Read columns of all rows, and the fields ``also``, into a view of ``db``; its columns are called by fields.
+
+        A column that the model has not yet is null in all rows.
+        """
+        known = {column.field: column for column in self.target.shape.columns}
+        wanted = {column.field: column for column in columns} | {each: known[each] for each in sorted(also | {"_id"})}
+        picked = self.rows(frozenset(wanted.keys() & known.keys()))
         try:
             files = ", ".join(sql.text(str(chunk.path)) for chunk in picked.chunks)
-            wanted = [column for column in self.target.shape.columns if column.field in fields | {"_id"}]
-            cells = ", ".join(f"{sql.name(column.name)} AS {sql.name(column.field)}" for column in wanted)
+            cells = ", ".join(
+                f"{sql.name(column.name) if field in known else f'NULL::{SQL[column.type]}'} AS {sql.name(field)}"
+                for field, column in wanted.items()
+            )
             db.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {cells} FROM read_parquet([{files}])")
             yield picked
         finally:

@@ -27,7 +27,7 @@ def reason_of(error: CargoError, columns: Iterable[str]) -> tuple[str, str | Non
     """
     told = error.reason or str(error.args[0] if error.args else type(error).__name__)
     names = [*columns]
-    words = _WORD.findall(error.said or "")
+    words = _WORD.findall(error.said.reveal() if error.said else "")
     said = " ".join(_shown(word, names) for word in words)
     said = re.sub(r"…(?:\s*…)+", "…", said)[:MOST]
     named = next((name for word in words for name in names if word.strip(".,:;\"'`()[]") == name), None)

@@ -28,7 +28,7 @@ from cargo_source.errors import (
     WriteDiffers,
 )
 from cargo_source.push.compare import CREATE, REMOVE, UPDATE
-from cargo_source.push.journal import Fate, Journal
+from cargo_source.push.journal import Fate, Journal, Status
 from cargo_source.push.present import Present, looks
 from cargo_source.push.reasons import reason_of
 from cargo_source.push.sizes import Sizes
@@ -46,7 +46,7 @@ LOST = (NetworkFailed, ServerFailed, WaitBudgetSpent, UnexpectedShape)
 REPEATS = 2
 """How often rows whose answers were lost are sent again."""
 
-DONE = {CREATE: "created", UPDATE: "updated", REMOVE: "removed"}
+DONE: dict[str, Status] = {CREATE: "created", UPDATE: "updated", REMOVE: "removed"}
 GONE = "names a record that is not there any more"
 
 
@@ -56,6 +56,10 @@ class Stopped(Exception):
     def __init__(self, cause: CargoError, fates: Sequence[Fate]) -> None:
         super().__init__(str(cause))
         self.cause, self.fates = cause, [*fates]
+
+
+Call = Callable[[CargoClient, str, str, Sequence[Change]], list[Row] | None]
+"""Sends changes of one kind to a model, and gives the rows that the answer holds; None where it holds none."""
 
 
 @dataclass
@@ -74,6 +78,7 @@ class Sender:
     key: Column | None
     id_slug: str
     times: frozenset[str] = frozenset()
+    call: Call = send
     sleep: Callable[[float], None] = lambda _seconds: None
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -94,7 +99,7 @@ class Sender:
             return
         self.journal.send(kind, [{"seq": c.seq, "row": c.row, "key": c.key, "id": c.id} for c in batch])
         try:
-            stored = send(self.client, self.model, kind, batch)
+            stored = self.call(self.client, self.model, kind, batch)
         except RequestRefused as error:
             if error.reason in STOPS:
                 self._tell(fates, [Fate(c.seq, "unsent") for c in batch])
@@ -117,10 +122,10 @@ class Sender:
 
     # Answers that came ---------------------------------------------------------------------------------------------
 
-    def _stored(self, kind: str, batch: Sequence[Change], fates: list[Fate], stored: Sequence[Row]) -> None:
+    def _stored(self, kind: str, batch: Sequence[Change], fates: list[Fate], stored: Sequence[Row] | None) -> None:
         """Match what an answer holds with what was sent: by key or identifier, never by position."""
-        if kind == REMOVE:
-            self._tell(fates, [Fate(c.seq, "removed", c.id) for c in batch])
+        if kind == REMOVE or stored is None:
+            self._tell(fates, [Fate(c.seq, DONE[kind], c.id) for c in batch])
             return
         found = {self._identity(kind, row): row for row in stored}
         told: list[Fate] = []

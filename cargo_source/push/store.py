@@ -5,15 +5,19 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import duckdb
 
 from cargo_source import __version__
+from cargo_source.catalog.columns import Column
 from cargo_source.errors import BadSettings
 from cargo_source.push.compare import add_canonical
 from cargo_source.push.facts import Facts
+from cargo_source.push.target import Mapped
 
 MEMORY = "512MB"
 """What DuckDB may take for a plan; what does not fit waits on disk."""
@@ -54,6 +58,17 @@ class PlanStore:
         """Write down what the plan is for."""
         self.db.execute("CREATE OR REPLACE TABLE plan (version VARCHAR, facts VARCHAR)")
         self.db.execute("INSERT INTO plan VALUES (?, ?)", [__version__, json.dumps(facts.as_json())])
+
+    def keep_columns(self, columns: Sequence[Mapped], key: int) -> None:
+        """Write down the columns of ``source`` in their order, and which of them rows are told apart by."""
+        rows = [asdict(each) for each in columns]
+        self.db.execute("CREATE OR REPLACE TABLE columns (key INTEGER, columns VARCHAR)")
+        self.db.execute("INSERT INTO columns VALUES (?, ?)", [key, json.dumps(rows)])
+
+    def columns(self) -> tuple[list[Mapped], int]:
+        """Give what :meth:`keep_columns` wrote down."""
+        key, text = self.db.execute("FROM columns").fetchall()[0]
+        return [Mapped(**{**row, "column": Column(**row["column"])}) for row in json.loads(text)], int(key)
 
     def facts(self) -> Facts:
         """Give what the plan is for. Raises BadSettings where this is no plan of this version."""
