@@ -344,7 +344,7 @@ def demo(
     companies: Annotated[int, typer.Option(min=20, help="Companies in the made-up workspace.")] = 500,
     database: Annotated[Path | None, typer.Option(help="Keep the DuckDB file here (default: a temporary one).")] = None,
 ) -> None:
-    """Run the main job without an account: a sandbox, two syncs with a day between them, and a question in SQL."""
+    """Run the main job without an account: a sandbox, two syncs, questions in SQL, and an answer pushed back."""
     from cargo_source import demo as story
 
     with errors_told(as_json=False):

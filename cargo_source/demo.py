@@ -1,4 +1,4 @@
-"""The main job without an account: a made-up workspace, two syncs with a day between them, and questions in SQL."""
+"""The main job without an account: a made-up workspace, two syncs, questions in SQL, and an answer pushed back."""
 
 import re
 import tempfile
@@ -14,7 +14,9 @@ from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.records import RECORDS
 from cargo_source.pull.source import cargo
 from cargo_source.pull.sync import SyncReport, sync
+from cargo_source.push import shown
 from cargo_source.sandbox import Sandbox
+from cargo_source.workspace import Workspace
 
 CREDITS_PER_SUCCESS = """
 SELECT a.name AS agent,
@@ -40,6 +42,16 @@ SELECT s.name AS segment, c.kind, count(*) AS records, min(c.record_id) AS for_e
 FROM cargo.change_rows c JOIN cargo.segments s ON s.uuid = c.segment_uuid
 WHERE c.created_at > (SELECT max(created_at) - INTERVAL 1 DAY FROM cargo.change_rows) AND NOT s.from_play
 GROUP BY ALL ORDER BY records DESC, segment, kind LIMIT 5
+"""
+
+QUALIFIED = """
+SELECT domain, 'qualified' AS stage FROM cargo.default__companies
+WHERE stage = 'lead' AND employees_count > 2500 AND _cargo_deleted_at IS NULL
+"""
+
+PUSHED_BACK = """
+SELECT domain, stage, employees_count AS employees FROM cargo.default__companies
+WHERE stage = 'qualified' ORDER BY _emitted_at DESC, domain LIMIT 5
 """
 
 ENTITIES_SHOWN, MODELS_SHOWN = 14, 4
@@ -70,10 +82,26 @@ def run(*, companies: int, database: Path | None) -> None:
             out.print(render.outcomes_table([each for each in _gathered(second.outcomes) if each.rows]))
             out.print(_told(second))
             out.print(f"That is {second.rows / max(first.rows, 1):.0%} of the first sync's rows.\n")
-        for question, query in QUESTIONS.items():
-            _answer(out, file, question, query)
+            for question, query in QUESTIONS.items():
+                _answer(out, file, question, query)
+            _push_back(out, box, file, Path(folder))
         if database:
             out.print(f"The tables are in {database}, schema cargo.")
+
+
+def _push_back(out: Console, box: Sandbox, file: Path, folder: Path) -> None:
+    """Push what a query finds, and have the next sync bring it back."""
+    out.print("[bold]Scores go back to Cargo[/bold]: SQL in DuckDB finds leads worth a closer look.\n")
+    ledger = folder / "pushes.duckdb"
+    with Workspace(box.token, box.url) as ws:
+        made = ws.push(QUALIFIED, "default.companies", key="domain", mode="update", database=file, ledger=ledger)
+        shown.plan(made, rows=5)
+        shown.report(made.apply())
+    box.advance(minutes=5)
+    out.print("\n[bold]Third sync[/bold]: what was pushed comes back.")
+    third = _sync(box, file, folder)
+    out.print(_told(third))
+    _answer(out, file, "Which companies were changed last?", PUSHED_BACK)
 
 
 def _sync(box: Sandbox, file: Path, folder: Path) -> SyncReport:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,10 +13,11 @@ import pytest
 from cargo_source import settings as settings_module
 from cargo_source.catalog import ENTITIES
 from tests.forked import run_command
+from tests.small import small_box
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-COMMANDS = ("check", "discover", "sync", "preview", "sandbox", "demo")
+COMMANDS = ("check", "discover", "sync", "preview", "push", "rejects", "sandbox", "demo")
 
 REASONS = {
     "dlt": "loads, merges, keeps state: the connector is a dlt source",
@@ -114,13 +116,20 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
 
 
+@pytest.fixture(scope="module")
+def own():
+    """A workspace that the README may write to."""
+    with small_box(7, companies=60) as box:
+        yield box
+
+
 @pytest.mark.parametrize("code", blocks("python"), ids=range(len(blocks("python"))))
-def test_python_blocks_run(code, box, tmp_path):
+def test_python_blocks_run(code, own, tmp_path):
     """Every Python block of the README runs as it stands, against the sandbox."""
     environment = {
         **os.environ,
-        "CARGO_API_TOKEN": box.token,
-        "CARGO_API_URL": box.url,
+        "CARGO_API_TOKEN": own.token,
+        "CARGO_API_URL": own.url,
         "HOME": str(tmp_path),
         "DLT_DATA_DIR": str(tmp_path / "dlt"),
         "RUNTIME__DLTHUB_TELEMETRY": "false",
@@ -136,17 +145,17 @@ def test_python_blocks_run(code, box, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_shell_blocks_run(box, tmp_path):
+def test_shell_blocks_run(own, tmp_path):
     """Every cargo-source command of the README's shell blocks runs and exits with 0."""
     lines = [
         line.removeprefix("$ ").split("#")[0].strip() for block in blocks("console") for line in block.splitlines()
     ]
-    ours = [line.split()[1:] for line in lines if line.startswith("cargo-source") and "demo" not in line]
+    ours = [shlex.split(line)[1:] for line in lines if line.startswith("cargo-source") and "demo" not in line]
     assert len(ours) >= 3
     environment = {
         **os.environ,
-        "CARGO_API_TOKEN": box.token,
-        "CARGO_API_URL": box.url,
+        "CARGO_API_TOKEN": own.token,
+        "CARGO_API_URL": own.url,
         "HOME": str(tmp_path),
     }
     for arguments in ours:

@@ -15,12 +15,12 @@ MOST = 50
 """Rejected rows that are shown."""
 
 
-def plan(made: Plan) -> None:
-    """Show what a plan would do: in one line, then a sample of it, then what stands against it."""
+def plan(made: Plan, rows: int = SAMPLE) -> None:
+    """Show what a plan would do: in one line, then a sample of ``rows``, then what stands against it."""
     out = console()
     out.print(f"[bold]{escape(made.line)}[/bold]")
     if made.counts.changes:
-        grid = made.grid(SAMPLE)
+        grid = made.grid(rows)
         table = table_of("", *grid.headers)
         for row in grid.rows:
             table.add_row(*(escape(str(cell)) for cell in row))
