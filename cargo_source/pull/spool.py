@@ -39,7 +39,8 @@ _FRUGAL: dict[str, str | int | float | list[str]] = {
 """What DuckDB may take for what it does beside everything else; what does not fit waits in the spool's folder."""
 
 
-def _is_alive(pid: str) -> bool:
+def is_alive(pid: str) -> bool:
+    """Say whether a process runs; what is no number is somebody's."""
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -88,7 +89,7 @@ class Spool:
         """Give the folders of syncs that were cut off, the newest first; what is too old is removed."""
         found: list[tuple[float, Path]] = []
         for folder in self.home.glob(f"{_PREFIX}*") if self.home else ():
-            dead = folder.name.startswith(_LEFT) or not _is_alive(folder.name.removeprefix(_PREFIX).partition("-")[0])
+            dead = folder.name.startswith(_LEFT) or not is_alive(folder.name.removeprefix(_PREFIX).partition("-")[0])
             if dead and folder != self.folder and (age := _age_of(folder)) is not None:
                 if age > KEPT_DAYS * 86400:
                     shutil.rmtree(folder, ignore_errors=True)

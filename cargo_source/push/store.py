@@ -15,6 +15,7 @@ import duckdb
 from cargo_source import __version__
 from cargo_source.catalog.columns import Column
 from cargo_source.errors import BadSettings
+from cargo_source.pull.spool import is_alive
 from cargo_source.push.compare import add_canonical
 from cargo_source.push.facts import Facts
 from cargo_source.push.target import Mapped
@@ -24,11 +25,22 @@ MEMORY = "512MB"
 FILE = "plan.duckdb"
 
 
+_PREFIX = "cargo-source-plan-"
+
+
+def _sweep() -> None:
+    """Remove the plans of processes that were killed: they hold values."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        if not is_alive(folder.name.removeprefix(_PREFIX).partition("-")[0]):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class PlanStore:
     """The rows of a plan in a private DuckDB file of its own, removed with the object that holds it."""
 
     def __init__(self, saved: Path | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="cargo-source-plan-"))
+        _sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._finalizer = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         if saved is not None:
             shutil.copyfile(saved, self.folder / FILE)

@@ -231,3 +231,43 @@ def test_an_unknown_mode_is_refused(own):
     """It says which there are."""
     with Workspace(own.token, own.url) as ws, pytest.raises(BadSettings, match="insert, update, upsert, mirror"):
         ws.push(pa.table({"domain": ["x"]}), CALLED, key="domain", mode="replace")
+
+
+def test_plans_of_killed_processes_are_removed(ws, ledger, monkeypatch, tmp_path):
+    """They hold values; those of processes that live stay."""
+    import os
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = ("999999999-x", f"{os.getpid()}-x", "x-y")
+    dead, alive, foreign = (tmp_path / f"cargo-source-plan-{name}" for name in names)
+    for folder in (dead, alive, foreign):
+        folder.mkdir()
+    ws.push(pa.table({"domain": ["x.example"]}), CALLED, key="domain", ledger=ledger).close()
+    assert [folder.exists() for folder in (dead, alive, foreign)] == [False, True, True]
+
+
+def test_the_ledger_may_be_where_a_pipeline_loads(own, ws, tmp_path):
+    """Its tables lie beside those of syncs, and are asked in SQL like them."""
+    import dlt
+
+    from cargo_source import cargo, sync
+
+    destination = dlt.destinations.duckdb(str(tmp_path / "w.duckdb"))
+    pipeline = dlt.pipeline(
+        "ledgers", destination=destination, dataset_name="cargo", pipelines_dir=str(tmp_path / "dlt")
+    )
+    sync(pipeline, cargo(only=["models"], models=[CALLED], token=own.token, url=own.url))
+    query = "SELECT domain, 'pushed' AS industry FROM cargo.default__companies ORDER BY domain LIMIT 2"
+    for created in (2, 0):
+        report = ws.push(query, CALLED, key="domain", mode="update", database=pipeline).apply()
+        assert report.updated == created
+    one = "SELECT domain FROM cargo.default__companies ORDER BY domain LIMIT 1"
+    wish = {"mode": "mirror", "columns": ["domain"], "limits": UNLIMITED}
+    mirrored = ws.push(one, CALLED, key="domain", database=pipeline, **wish)
+    assert mirrored.counts.removes == 1
+    with pipeline.sql_client() as client:
+        runs = client.execute_sql("SELECT status, updated FROM _cargo_push_runs ORDER BY started_at")
+        rows = client.execute_sql("SELECT count(*), count(record_id) FROM _cargo_push_rows WHERE status = 'updated'")
+    assert [tuple(run) for run in runs] == [("done", 2), ("done", 0)]
+    assert tuple(rows[0]) == (2, 2)
