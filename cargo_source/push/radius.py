@@ -11,13 +11,14 @@ from itertools import chain
 import pyarrow as pa
 
 from cargo_source.catalog import ENTITIES
+from cargo_source.errors import NotFound, PermissionDenied
 from cargo_source.pull.listings import Refused
 from cargo_source.pull.pages import Row
 from cargo_source.pull.records import Model
 from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Shape
 from cargo_source.push.forecast import PlayForecast, Radius, SegmentForecast
-from cargo_source.push.from_afar import Afar
+from cargo_source.push.from_afar import Afar, has_metrics
 from cargo_source.push.membership import KINDS, Members, Touched
 from cargo_source.push.run_history import IDS_ASKED, RECENT, RULES, HistoryRefused, RunHistory
 from cargo_source.push.segment_truth import Segments, Watch, is_evaluated
@@ -38,8 +39,8 @@ class Runs:
 class Watchers:
     """The segments that watch a model, and the enabled plays behind them.
 
-    ``watches`` come after those that they ask for, and ``watching`` are the ones of them that the platform evaluates.
-    ``afar`` tells of segments of other models what they ask of this one. ``deployed`` are the workflows that can run,
+    ``watches`` are segments of the model, each after those that it asks for. ``afar`` are segments of other models,
+    with what they ask of this one. ``deployed`` are the workflows that can run,
     None where that cannot be seen. ``unknown`` says what could not be found out at all.
     """
 
@@ -111,37 +112,40 @@ class Watchers:
 
 def watchers(session: Session, model: Model, models: Sequence[Model], shape: Shape) -> Watchers:
     """Find out which segments and plays watch a model. What the token may not list is said to be unknown."""
-    labels = {each.uuid: f"{each.dataset}.{each.slug}" for each in models}
-    listed: dict[str, list[Row]] = {}
-    refused = []
-    for table in ("segments", "plays", "workflows"):
-        try:
-            listed[table] = _listed(session, table)
-        except Refused:
-            refused.append(table)
-    unknown = next((f"the token may not list {table}" for table in ("segments", "plays") if table in refused), None)
-    rows = {str(row["uuid"]): row for row in listed.get("segments", ())}
+    listed = {table: _listed(session, table) for table in ("segments", "plays", "workflows")}
+    relationships = _listed(session, "relationships") if has_metrics(models) else []
+    rows = {str(row["uuid"]): row for row in listed["segments"] or ()}
     segments = Segments(rows, model, models, shape, session.now)
     for uuid, row in rows.items():
         if row["modelUuid"] == model.uuid and is_evaluated(row):
             segments.watch(uuid)
-    deployed = [row for row in listed.get("workflows", ()) if row.get("deployedRelease") and not row.get("deletedAt")]
-    able = None if "workflows" in refused else frozenset(str(row["uuid"]) for row in deployed)
+    deployed = _deployed(listed["workflows"])
+    unlisted = [table for table in ("segments", "plays") if listed[table] is None]
     return Watchers(
         session,
-        labels,
+        {each.uuid: f"{each.dataset}.{each.slug}" for each in models},
         tuple(segments.watches.values()),
-        tuple(Afar(rows, model, models).found()),
-        tuple(play for play in listed.get("plays", ()) if _is_on(play, able)),
-        able,
-        unknown,
+        tuple(Afar(rows, model, models, relationships).found()),
+        tuple(play for play in listed["plays"] or () if _is_on(play, deployed)),
+        deployed,
+        f"the token may not list {' and '.join(unlisted)}" if unlisted else None,
     )
 
 
-def _listed(session: Session, table: str) -> list[Row]:
-    """Have a list asked for anew: what watches a model may change between two plans."""
+def _listed(session: Session, table: str) -> list[Row] | None:
+    """Have a list asked for anew, as what watches a model may change between two plans; None is one that is refused."""
     entity = ENTITIES[table]
-    return [row for page in session.lists.rows(entity, entity.listed_by, {}, None) for row in page]
+    try:
+        return [row for page in session.lists.rows(entity, entity.listed_by, {}, None) for row in page]
+    except (Refused, PermissionDenied, NotFound):
+        return None
+
+
+def _deployed(workflows: list[Row] | None) -> frozenset[str] | None:
+    """Give the workflows that can run; None where that cannot be seen."""
+    if workflows is None:
+        return None
+    return frozenset(str(row["uuid"]) for row in workflows if row.get("deployedRelease") and not row.get("deletedAt"))
 
 
 def _is_on(play: Row, deployed: frozenset[str] | None) -> bool:

@@ -452,7 +452,7 @@ def test_segments_of_other_models_that_ask_for_this_one_are_unknown(box, compani
         "asks for rows ": {"kind": "occurrence", "relatedModelUuid": companies.model.uuid, "conditions": [],
                            "conjonction": "and", "frequency": {"operator": "not"}},
         "another segment": {"kind": "segment", "operator": "in", "segmentUuid": own},
-        "'companyTier' is looked up": when("string", "companyTier", "is", values="A"),
+        "'companyTier' is made from": when("string", "companyTier", "is", values="A"),
     }  # fmt: skip
     with Pusher(box, "default.contacts") as contacts:
         uuids = {contacts.watch([condition]): word for word, condition in asked.items()}
@@ -467,6 +467,26 @@ def test_segments_of_other_models_that_ask_for_this_one_are_unknown(box, compani
         assert word.strip() in told[uuid].reason
         assert told[uuid].model == "default.contacts"
     assert [(each.runs, each.name) for each in radius.plays if each.uuid == play["uuid"]] == [(None, play["name"])]
+
+
+def test_columns_that_count_rows_of_this_model_are_told_from_others(box):
+    """A metric over deals moves segments of companies when deals are written, and one over contacts does not."""
+    with Pusher(box, "default.companies") as companies:
+        over = {
+            slug: companies.watch([when("number", slug, "isNotNull")]) for slug in ("pipelineAmount", "contactsCount")
+        }
+        over["sorted"] = companies.watch([], sort=[{"columnSlug": "metric__pipelineAmount", "kind": "desc"}], limit=3)
+        over["tracked"] = companies.watch([], trackingColumnSlugs=["metric__pipelineAmount"])
+        over["neither"] = companies.watch([], trackingColumnSlugs=["metric__contactsCount"])
+    with Pusher(box, "default.deals") as deals:
+        told = {segment.uuid for segment in deals.foretell(Writes([{"name": "x"}])).segments}
+        box.faults.add(path="storage/relationships/list", kind="forbidden")
+        unsure = {segment.uuid for segment in deals.foretell(Writes([{"name": "x"}])).segments}
+        box.faults.clear()
+    assert {word for word, uuid in over.items() if uuid in told} == {"pipelineAmount", "sorted", "tracked"}
+    assert {word for word, uuid in over.items() if uuid in unsure} == {*over}
+    for uuid in over.values():
+        del box.world.tables["segments"][uuid]
 
 
 @pytest.mark.parametrize("group", ["segmentation", "orchestration"])
