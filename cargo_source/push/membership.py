@@ -238,6 +238,8 @@ def _is_placed(key: SortKey) -> str:
     match key.column.fate:
         case "made":
             return f"(was OR {key.column.after} IS NOT NULL)"
+        case "doubtful":
+            return f"(NOT list_contains(changed, {text(key.column.field)}) OR {key.column.after} IS NULL)"
         case "derived":
             return "(NOT touched)"
     return "TRUE"

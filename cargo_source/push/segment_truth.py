@@ -145,27 +145,28 @@ class Segments:
         return self._column(condition, column)
 
     def _column(self, condition: Mapping[str, Any], column: WatchedColumn) -> Truth:
-        before = column_test(condition, column.before, column.type)
-        after = column_test(condition, column.after, column.type)
-        if before is None or after is None:
+        cells = (column.before, column.after, "NULL::TIMESTAMPTZ" if column.type == "date" else "NULL::VARCHAR")
+        tests = [column_test(condition, cell, column.type) for cell in cells]
+        before, after, lost = (None if test is None else _decided(test) for test in tests)
+        if before is None or after is None or lost is None:
             return unknown(f"what is asked of column {column.field!r} is not clear")
-        return self._after_a_write(column, _decided(before), _decided(after), moments(condition))
-
-    def _after_a_write(self, column: WatchedColumn, before: str, after: str, asked: list[datetime | None]) -> Truth:
         columns = frozenset({column})
         match column.fate:
+            case "kept":
+                return Truth(before, after, frozenset({column.field}), columns=columns)
+            case "doubtful":
+                unsure = f"CASE WHEN NOT {_is_written(column)} OR {after} = {lost} THEN {after} END"
+                reason = f"whether {column.field!r} keeps the date that is written is not known"
+                return Truth(before, unsure, frozenset({column.field}), columns=columns, reasons=(reason,))
             case "made":
                 known = f"CASE WHEN was OR {column.after} IS NOT NULL THEN {after} END"
-                return Truth(
-                    before, known, columns=columns, reasons=(f"{column.field!r} of new rows is not known yet",)
-                )
-            case "stamped" if all(moment is not None and moment < self.now for moment in asked):
+                reason = f"{column.field!r} of new rows is not known yet"
+                return Truth(before, known, columns=columns, reasons=(reason,))
+            case "stamped" if all(moment is not None and moment < self.now for moment in moments(condition)):
                 return Truth(before, after, open=True, columns=columns)
-            case "stamped" | "derived":
-                reason = f"what becomes of {column.field!r} when a row is written is not known"
-                unsure = f"CASE WHEN NOT touched THEN {before} END"
-                return Truth(before, unsure, open=True, columns=columns, reasons=(reason,))
-        return Truth(before, after, frozenset({column.field}), columns=columns)
+        unsure = f"CASE WHEN NOT touched THEN {before} END"
+        reason = f"what becomes of {column.field!r} when a row is written is not known"
+        return Truth(before, unsure, open=True, columns=columns, reasons=(reason,))
 
     def _member(self, uuid: str, operator: str) -> Truth:
         """Ask for the members of another segment, which are those that its filter gives."""
@@ -193,17 +194,20 @@ class Segments:
 
     def _tracked(self, slugs: list[str]) -> tuple[str, list[str]]:
         """Give the SQL of whether a column that a segment tracks changes in a row that is written."""
-        columns = [self._columns.get(slug) for slug in slugs]
-        kept = [column.field for column in columns if column is not None and column.fate == "kept"]
-        tests = [f"list_contains(changed, {text(each)})" for each in kept]
-        tests += ["touched" for column in columns if column is not None and column.fate == "stamped"]
-        unsure = [
-            slug for slug, column in zip(slugs, columns, strict=True) if column is None or column.fate == "derived"
-        ]
-        tests += ["CASE WHEN NOT touched THEN FALSE END" for _ in unsure]
-        reasons = [
-            f"it tracks {slug!r}, and what becomes of that when a row is written is not known" for slug in unsure
-        ]
+        tests, reasons = [], []
+        for slug in slugs:
+            column = self._columns.get(slug)
+            match column.fate if column is not None else "derived":
+                case "kept" if column is not None:
+                    tests.append(_is_written(column))
+                case "stamped":
+                    tests.append("touched")
+                case "doubtful" if column is not None:
+                    tests.append(f"CASE WHEN NOT {_is_written(column)} THEN FALSE END")
+                    reasons.append(f"it tracks {slug!r}, and whether that keeps the date that is written is not known")
+                case "derived":
+                    tests.append("CASE WHEN NOT touched THEN FALSE END")
+                    reasons.append(f"it tracks {slug!r}, and what becomes of that when a row is written is not known")
         return joined([*tests], "or") or "FALSE", reasons
 
 
@@ -230,6 +234,10 @@ def unknown(reason: str, *, is_open: bool = True) -> Truth:
 def member_table(watch: Watch) -> str:
     """Name the table of those that are, or may be, in a segment before or after."""
     return f"radius_members_{watch.place}"
+
+
+def _is_written(column: WatchedColumn) -> str:
+    return f"list_contains(changed, {text(column.field)})"
 
 
 def _decided(test: str) -> str:

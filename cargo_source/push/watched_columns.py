@@ -6,11 +6,12 @@ from typing import Literal
 from cargo_source.pull.pages import Row
 from cargo_source.pull.shapes import Shape
 
-Fate = Literal["kept", "made", "stamped", "derived"]
+Fate = Literal["kept", "doubtful", "made", "stamped", "derived"]
 """What a write does to a column.
 
-``kept``: it holds what is written, or else what it held. ``made``: the server makes it when a row is created.
-``stamped``: it holds the time of the write. ``derived``: the platform computes it from who knows what.
+``kept``: it holds what is written, or else what it held. ``doubtful``: so it should, but what is written may be lost.
+``made``: the server makes it when a row is created. ``stamped``: it holds the time of the write. ``derived``: the
+platform computes it from who knows what.
 """
 
 
@@ -49,10 +50,16 @@ def watched_columns(model: Row, shape: Shape) -> dict[str, WatchedColumn]:
             # What is not read cannot be judged; the slug must not lead to another column instead.
             found.pop(slug, None)
             continue
-        fate: Fate = "kept" if kind in {"original", "custom"} else "derived"
-        fate = "made" if kind == "original" and slug == id_slug else fate
+        fate: Fate = "made" if kind == "original" and slug == id_slug else _fate(model, column)
         found[slug] = found[field] = WatchedColumn(field, str(column.get("type")), fate, landed[field])
     return found | _meta(model, found, landed)
+
+
+def _fate(model: Row, column: Row) -> Fate:
+    if (column.get("kind") or "original") not in {"original", "custom"}:
+        return "derived"
+    # Dates that were written into native models were seen to come back as empty objects.
+    return "doubtful" if column.get("type") == "date" and model.get("kind") == "native" else "kept"
 
 
 def _added(kind: str, slug: str, landed: dict[str, int]) -> str:

@@ -47,7 +47,6 @@ class Pusher:
         self.models = list_models(self.session, FOLD)
         self.model: Model = choose(self.models, [name])[0]
         self.shape: Shape = shape_model(self.session, self.model, FOLD)
-        box.world.writing.keeps_dates = True
 
     def __enter__(self) -> Self:
         return self

@@ -51,6 +51,7 @@ def test_what_is_foretold_is_what_happens(seed):
     """Rows that move in segments, and runs that start, are exact for each native model wherever they are told."""
     runs, told, untold = 0, 0, 0
     with small_box(seed) as box:
+        box.world.writing.keeps_dates = bool(seed % 2)
         for name in NATIVE:
             lot = random.Random(f"{seed} {name}")
             with Pusher(box, f"default.{name}") as pusher:
@@ -102,9 +103,6 @@ CONDITIONS = [
     when("number", "annualRevenue", "between", firstValue=1e7, lastValue=5.5e7),
     *(when("number", "growthRate", operator) for operator in ("isNull", "isNotNull")),
     when("number", "sequence", "greaterThan", value=9007199254740993),
-    *(when("date", "foundedAt", operator, value="2015-01-01") for operator in ("isNot", "greaterThan", "lowerThan")),
-    when("date", "foundedAt", "between", firstValue="2008-01-01T00:00:00Z", lastValue="2020-01-01T00:00:00.000+02:00"),
-    when("date", "foundedAt", "isNull"),
     *(when("boolean", "isCustomer", operator) for operator in ("isTrue", "isFalse", "isNull", "isNotNull")),
     *(when("object", "address", operator) for operator in ("isNull", "isNotNull")),
     *(when("vector", "embedding", operator) for operator in ("isNull", "isNotNull")),
@@ -137,6 +135,58 @@ def test_each_condition_is_read_as_the_workspace_reads_it(companies):
             assert told[uuid].reason is None, condition
             seen[uuid] += sum(moved[uuid].values())
     assert [condition for uuid, condition in zip(uuids, CONDITIONS, strict=True) if not seen[uuid]] == []
+
+
+def test_dates_are_compared_as_moments(box):
+    """Whatever zone they are written in; one without a time is midnight, without a zone it is UTC."""
+    asked = [
+        *(
+            when("date", "CloseDate", operator, value="2026-04-01")
+            for operator in ("isNot", "greaterThan", "lowerThan")
+        ),
+        when("date", "CloseDate", "is", value="2026-04-01T02:00:00+02:00"),
+        when("date", "CloseDate", "between", firstValue="2026-03-20", lastValue="2026-04-10T00:00:00.000Z"),
+        *(when("date", "CloseDate", operator) for operator in ("isNull", "isNotNull")),
+    ]
+    cells = [
+        "2026-04-01T00:00:00.000Z",
+        "2026-04-10T00:00:00.000Z",
+        "2026-04-10T00:00:00.001Z",
+        None,
+        "2026-03-01T00:00:00.000Z",
+    ]
+    with Pusher(box, "salesforce.opportunities") as pusher:
+        uuids = [pusher.watch([each], trackingColumnSlugs=["CloseDate"]) for each in asked]
+        writes = Writes([], {key: {"CloseDate": cell} for key, cell in zip(pusher.rows(), cells, strict=False)})
+        radius, moved, _ = pushed(pusher, writes)
+        told = {segment.uuid: segment for segment in radius.segments}
+        assert [told[uuid].reason for uuid in uuids] == [None] * len(uuids)
+        assert all(sum(moved[uuid].values()) for uuid in uuids)
+        for uuid in uuids:
+            del box.world.tables["segments"][uuid]
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_dates_that_a_native_model_may_lose_are_unknown(box, companies, keeps):
+    """Only where it matters: a null is a null, and a row that is in or out either way is known."""
+    box.world.writing.keeps_dates = keeps
+    late = companies.watch(
+        [when("date", "foundedAt", "greaterThan", value="2020-01-01")], trackingColumnSlugs=["foundedAt"]
+    )
+    sort = [{"columnSlug": "foundedAt", "kind": "desc"}, {"columnSlug": "sequence", "kind": "asc"}]
+    filled = [when("date", "foundedAt", "isNotNull"), when("number", "sequence", "isNotNull")]
+    first = companies.watch(filled, sort=sort, limit=3)
+    old = [key for key, row in companies.rows().items() if (row["foundedAt"] or "3") < "2020"]
+    told = {}
+    for place, cell in enumerate((None, "2019-12-31T00:00:00.000Z", "2025-01-01T00:00:00.000Z")):
+        radius, *_ = pushed(companies, Writes([], {old[place]: {"foundedAt": cell}}))
+        told[cell] = {segment.uuid: segment for segment in radius.segments}
+    assert [told[cell][late].entering for cell in told] == [0, 0, None]
+    assert "keeps the date" in told[cell][late].reason
+    assert told[cell][first].entering is None
+    assert told[None][first].entering == 0
+    radius, *_ = pushed(companies, Writes([{"foundedAt": "2025-01-01T00:00:00.000Z"}, {"name": "x"}]))
+    assert {segment.uuid: segment for segment in radius.segments}[late].entering is None
 
 
 def test_items_of_arrays_match_where_one_of_them_does(box):
@@ -252,6 +302,9 @@ UNKNOWN = {
     "of type string": when("number", "stage", "isNotNull"),
     "needs 'values'": when("string", "stage", "is", value="customer"),
     "'_emitted_at'": when("date", "_emitted_at", "greaterThan", value="2036-01-01T00:00:00Z"),
+    "is not clear": when("date", "foundedAt", "greaterThan", value="someday"),
+    "is not clear ": when("string", "name", "contains", values=["a", "b\0c"]),
+    "'foundedAt' keeps": when("date", "foundedAt", "isNull"),
     "not evaluated": {"kind": "segment", "operator": "in", "segmentUuid": "00000000-0000-4000-8000-000000000000"},
 }  # fmt: skip
 
@@ -263,7 +316,9 @@ def test_what_cannot_be_evaluated_is_unknown(companies, word, condition):
     condition = condition | ({"relatedModelUuid": contacts} if "relatedModelUuid" in condition else {})
     uuid = companies.watch([condition], trackingColumnSlugs=["name"])
     (key, *_) = companies.rows()
-    radius = companies.foretell(Writes([{"name": "new"}], {key: {"name": "other"}}))
+    radius = companies.foretell(
+        Writes([{"name": "new", "foundedAt": "2026-01-01T00:00:00.000Z"}], {key: {"name": "other"}})
+    )
     (segment,) = (each for each in radius.segments if each.uuid == uuid)
     assert segment.entering is None
     assert word.strip() in segment.reason
@@ -487,6 +542,19 @@ def test_columns_that_count_rows_of_this_model_are_told_from_others(box):
     assert {word for word, uuid in over.items() if uuid in unsure} == {*over}
     for uuid in over.values():
         del box.world.tables["segments"][uuid]
+
+
+def test_what_else_is_not_known_of_plays_makes_their_runs_unknown(box, companies, plays):
+    """A rule that nobody has heard of, and workflows that may not be listed: there are runs at most."""
+    plays[0]["runCreationRule"] = "twice"
+    found = {play.uuid: play for play in companies.foretell(Writes([{"stage": "customer"}])).plays}
+    assert (found[plays[0]["uuid"]].runs, found[plays[0]["uuid"]].at_most) == (None, 1)
+    assert "rule" in found[plays[0]["uuid"]].reason
+    box.faults.add(path="orchestration/workflows/list", kind="forbidden")
+    found = companies.foretell(Writes([{"stage": "customer"}])).plays
+    assert {(play.runs, play.at_most, play.reason) for play in found} == {
+        (None, 1, "whether its workflow is deployed cannot be seen")
+    }
 
 
 @pytest.mark.parametrize("group", ["segmentation", "orchestration"])
