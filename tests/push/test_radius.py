@@ -279,6 +279,24 @@ def test_a_row_whose_place_is_not_known_makes_a_limit_unknown(companies, column)
     assert "only 5 rows" in told[uuid].reason
 
 
+def test_a_row_that_is_level_with_others_may_lose_its_place_when_it_is_written(companies):
+    """Nobody says which of them a limit takes; as long as they are left alone, it takes the same."""
+    ones = {key: row for key, row in companies.rows().items() if row["stage"] == "customer"}
+    (key, *_) = ones
+    condition = when("string", "stage", "is", values="customer")
+    uuid = companies.watch([condition], sort=[{"columnSlug": "stage", "kind": "asc"}], limit=len(ones) - 1)
+    (other, *_) = companies.rows().keys() - ones.keys()
+    told = {
+        written: next(
+            each.entering
+            for each in companies.foretell(Writes([], {written: {"name": "y"}})).segments
+            if each.uuid == uuid
+        )
+        for written in (key, other)
+    }
+    assert told == {key: None, other: 0}
+
+
 def test_a_limit_that_is_not_reached_cuts_nothing(companies):
     """However it orders, a segment that takes all that match is exact."""
     uuid = companies.watch([when("string", "stage", "is", values="customer")], limit=60)
@@ -305,6 +323,8 @@ UNKNOWN = {
     "is not clear": when("date", "foundedAt", "greaterThan", value="someday"),
     "is not clear ": when("string", "name", "contains", values=["a", "b\0c"]),
     "'foundedAt' keeps": when("date", "foundedAt", "isNull"),
+    "'id' of new rows": when("string", "id", "startsWith", values="a"),
+    "'_id' of new rows": when("string", "_id", "isNot", values="a"),
     "not evaluated": {"kind": "segment", "operator": "in", "segmentUuid": "00000000-0000-4000-8000-000000000000"},
 }  # fmt: skip
 
