@@ -65,15 +65,15 @@ class Members:
     def counts(self, watch: Watch) -> dict[str, tuple[int, int]]:
         """Count the records with a change of each kind: sure ones, and maybe ones."""
         sides = [f"count(*) FILTER ({kind}), count(*) FILTER ({kind} IS NULL)" for kind in KINDS]
-        found = self._db.execute(f"SELECT {', '.join(sides)} FROM {_moves(watch)}").fetchall()[0]  # noqa: S608 - names of our own
+        found = self._db.execute(f"SELECT {', '.join(sides)} FROM {_moves(watch)}").fetchall()[0]
         return {kind: (int(found[2 * place]), int(found[2 * place + 1])) for place, kind in enumerate(KINDS)}
 
     def left(self, watch: Watch, kinds: Iterable[str], barred: pa.Table) -> tuple[int, int]:
         """Count the records with a change of some kinds that are not barred: sure ones, and maybe ones."""
         self._db.register(BARRED, barred)
-        query = f"SELECT {_any_of(kinds)} AS happens FROM {_moves(watch)} ANTI JOIN {BARRED} USING (id)"  # noqa: S608 - as above
+        query = f"SELECT {_any_of(kinds)} AS happens FROM {_moves(watch)} ANTI JOIN {BARRED} USING (id)"
         counts = "count(*) FILTER (happens), count(*) FILTER (happens IS NULL)"
-        sure, maybe = self._db.execute(f"SELECT {counts} FROM ({query})").fetchall()[0]  # noqa: S608 - as above
+        sure, maybe = self._db.execute(f"SELECT {counts} FROM ({query})").fetchall()[0]
         self._db.unregister(BARRED)
         return int(sure), int(maybe)
 
@@ -91,7 +91,7 @@ class Members:
 
         Nothing else may be asked of the connection meanwhile.
         """
-        query = f"SELECT id FROM {_moves(watch)} WHERE id IS NOT NULL AND ({_any_of(kinds)}) IS NOT FALSE"  # noqa: S608 - as above
+        query = f"SELECT id FROM {_moves(watch)} WHERE id IS NOT NULL AND ({_any_of(kinds)}) IS NOT FALSE"
         found = self._db.execute(query)
         while rows := found.fetchmany(size):
             yield [str(row[0]) for row in rows]
@@ -114,7 +114,7 @@ class Members:
             UNION ALL
             SELECT 'old ' || p._id, p._id, TRUE, TRUE, FALSE, []::VARCHAR[]{before}{gone}
             FROM {present} AS p SEMI JOIN {removed} AS r ON r._id = p._id
-            """,  # noqa: S608 - names of our own, and of the model's columns, quoted
+            """,
         )
         self._make(
             "VIEW",
@@ -123,7 +123,7 @@ class Members:
             FROM {WRITTEN} UNION ALL
             SELECT 'old ' || p._id, p._id, FALSE, TRUE, TRUE, []::VARCHAR[]{before}{still}
             FROM {present} AS p ANTI JOIN {WRITTEN} AS w ON w.id = p._id
-            """,  # noqa: S608 - as above
+            """,
         )
 
     def _evaluate(self, watch: Watch, *, asked_for: bool) -> None:
@@ -141,7 +141,7 @@ class Members:
     def _most(self, table: str) -> int:
         """Count the rows that may be in a segment, before or after."""
         counts = "count(*) FILTER (before IS NOT FALSE), count(*) FILTER (after IS NOT FALSE)"
-        return max(int(count) for count in self._db.execute(f"SELECT {counts} FROM {table}").fetchall()[0])  # noqa: S608 - as above
+        return max(int(count) for count in self._db.execute(f"SELECT {counts} FROM {table}").fetchall()[0])
 
     def _make(self, what: str, table: str, query: str) -> None:
         self._made.append(f"{what} {table}")
@@ -170,7 +170,7 @@ def _members(watch: Watch, source: str) -> str:
     truth, keys = watch.truth, watch.keys or ()
     places = dict.fromkeys(place for key in keys for place in (key.column.before, key.column.after))
     joins = "".join(
-        f" LEFT JOIN (SELECT key, before, after, same FROM {other}) AS {other} ON {other}.key = r.key"  # noqa: S608 - names of our own
+        f" LEFT JOIN (SELECT key, before, after, same FROM {other}) AS {other} ON {other}.key = r.key"
         for other in sorted(truth.members)
     )
     steady = [_is_steady(watch), *(f"coalesce({other}.same, TRUE)" for other in sorted(truth.members))]
@@ -185,8 +185,8 @@ def _members(watch: Watch, source: str) -> str:
         *places,
     ]
     # The conditions hold names of our own and quoted values.
-    query = f"SELECT {', '.join(cells)} FROM {source} AS r{joins}"  # noqa: S608 - as above
-    return f"SELECT * FROM ({query}) WHERE before IS NOT FALSE OR after IS NOT FALSE"  # noqa: S608 - as above
+    query = f"SELECT {', '.join(cells)} FROM {source} AS r{joins}"
+    return f"SELECT * FROM ({query}) WHERE before IS NOT FALSE OR after IS NOT FALSE"
 
 
 def _limited(table: str, watch: Watch, limit: int) -> str:
@@ -199,7 +199,7 @@ def _limited(table: str, watch: Watch, limit: int) -> str:
     ]
     # Nobody says whether a row that is level with others keeps its place among them when it is written.
     stays = "same AND NOT touched AND least_before = least_after AND most_before = most_after AS same"
-    return f"SELECT key, id, touched, changed, {', '.join(sides)}, {stays} FROM (SELECT {places} FROM {table})"  # noqa: S608 - as above
+    return f"SELECT key, id, touched, changed, {', '.join(sides)}, {stays} FROM (SELECT {places} FROM {table})"
 
 
 def _places(side: str, watch: Watch) -> str:
@@ -260,8 +260,8 @@ def _kinds(table: str, watch: Watch) -> str:
             CASE WHEN same THEN FALSE ELSE before AND NOT after END AS removed,
             before AND after AND touched AND {watch.tracked} AS updated
         FROM {table}
-    """  # noqa: S608 - as above
-    return f"SELECT * FROM ({query}) WHERE {' OR '.join(f'{kind} IS NOT FALSE' for kind in KINDS)}"  # noqa: S608 - as above
+    """
+    return f"SELECT * FROM ({query}) WHERE {' OR '.join(f'{kind} IS NOT FALSE' for kind in KINDS)}"
 
 
 def _moves(watch: Watch) -> str:

@@ -36,10 +36,10 @@ class RunHistory:
         """Give what a recent finished run cost on average; None where there was none. Raises HistoryRefused."""
         since = format_time(self._session.now - RECENT).replace("T", " ").removesuffix("Z")
         runs = (
-            f"SELECT credits_used_count FROM runs WHERE workflow_uuid = {_literal(workflow)}"  # noqa: S608 - quoted
+            f"SELECT credits_used_count FROM runs WHERE workflow_uuid = {_literal(workflow)}"
             f" AND {_FINISHED} AND created_at >= '{since}' ORDER BY created_at DESC LIMIT {LAST}"
         )
-        found = self._ask(f"SELECT count(*) AS n, avg(credits_used_count) AS credits FROM ({runs})")[0]  # noqa: S608 - as above
+        found = self._ask(f"SELECT count(*) AS n, avg(credits_used_count) AS credits FROM ({runs})")[0]
         return float(found["credits"] or 0) if int(found["n"]) else None
 
     def barred(self, workflow: str, rule: str, chunks: Iterable[list[str]]) -> list[str]:
@@ -48,7 +48,7 @@ class RunHistory:
         Where few are barred they all come at once; otherwise they are asked for chunk by chunk.
         """
         where = f"workflow_uuid = {_literal(workflow)}{_BARRING[rule]}"
-        count = int(self._ask(f"SELECT count(DISTINCT record_id) AS n FROM runs WHERE {where}")[0]["n"])  # noqa: S608 - quoted
+        count = int(self._ask(f"SELECT count(DISTINCT record_id) AS n FROM runs WHERE {where}")[0]["n"])
         if not count:
             return []
         if count < CAP:
@@ -59,7 +59,7 @@ class RunHistory:
         return found
 
     def _records(self, where: str) -> list[str]:
-        rows = self._ask(f"SELECT DISTINCT record_id FROM runs WHERE {where}")  # noqa: S608 - quoted
+        rows = self._ask(f"SELECT DISTINCT record_id FROM runs WHERE {where}")
         if len(rows) >= CAP:
             raise HistoryRefused("more records ran meanwhile than one answer holds")
         return [str(row["record_id"]) for row in rows if row["record_id"] is not None]
