@@ -12,6 +12,7 @@ import tests.conftest  # noqa: F401 - it keeps the developer's settings out, and
 from tests.properties.test_faults import CLEAN_EACH, FAULTS_EACH, WHERE, draw_and_sync, sync_cleanly
 from tests.properties.test_kills import KILLS, kill_each
 from tests.properties.test_sequences import SEQUENCES, play
+from tests.push import foretold
 from tests.push import kills as push_kills
 from tests.push import playing as pushes
 from tests.small import small_box
@@ -64,6 +65,13 @@ def killed_pushes(seed: int, _folder: Path) -> list[str]:
     return []
 
 
+def foretell(seed: int, _folder: Path) -> list[str]:
+    """Hold what plans foretell against what happens."""
+    for turn in range(PUSHES):
+        foretold.play(random.Random(f"{seed} {turn}"), seed * PUSHES + turn)
+    return []
+
+
 def kills(seed: int, folder: Path) -> list[str]:
     """Kill syncs."""
     kill_each(seed, folder)
@@ -81,6 +89,7 @@ KINDS: dict[str, tuple[Callable[[int, Path], list[str]], int, int]] = {
     "pushes": (push, PUSHES, 500),
     "lost": (lost, PUSHES, 500),
     "killed pushes": (killed_pushes, PUSHES, 200),
+    "foretold": (foretell, PUSHES, 200),
 }
 """What is played: how, how many a seed stands for, and how many there are to be."""
 

@@ -11,11 +11,11 @@ from tests.soak.playing import KINDS, Played
 
 
 def test_there_is_as_much_to_play_as_is_asked_for():
-    """500 sequences, 300 faults, 300 clean syncs, 200 kills; 500 pushes, 500 with answers lost, 200 that are killed."""
+    """500 sequences, 300 faults, 300 clean syncs, 200 kills; of pushes 500, 500, 200 and 200."""
     left = list(to_play([], list(KINDS)))
     counts = {kind: sum(KINDS[kind][1] for each, _ in left if each == kind) for kind in KINDS}
     syncs = {"sequences": 500, "faults": 300, "clean": 300, "kills": 200}
-    assert counts == {**syncs, "pushes": 500, "lost": 500, "killed pushes": 200}
+    assert counts == {**syncs, "pushes": 500, "lost": 500, "killed pushes": 200, "foretold": 200}
 
 
 def test_a_soak_that_was_stopped_goes_on(tmp_path):
