@@ -244,8 +244,9 @@ class Sender:
             fates.extend(told)
 
 
-LOOKS = 2
-"""How often rows are looked for whose answer was lost, before they are sent again."""
+LOOKS = 5
+"""How often rows are looked for whose answer was lost, before they are sent again: over half a minute, since a server
+may still be at what it never answered."""
 
 
 def _rejected(change: Change, reason: str, column: str | None = None) -> Fate:

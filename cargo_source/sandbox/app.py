@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -57,11 +58,12 @@ def _endpoint(desk: Desk, operation: Operation) -> Endpoint:
         if stand_in is not None:
             return stand_in
         params = await operation.read(request)
-        with desk.store.lock:
-            desk.store.world.catch_up()
-            path = {name: value.lower() for name, value in request.path_params.items()}
-            call = Call(desk.store, params, path, any(fault.kind == "expired_link" for fault in fired))
-            answer = _answered(operation, call, fired)
+        path = {name: value.lower() for name, value in request.path_params.items()}
+        call = Call(desk.store, params, path, any(fault.kind == "expired_link" for fault in fired))
+        if late := next((fault for fault in fired if fault.kind == "late_commit"), None):
+            asyncio.get_running_loop().call_later(late.seconds, _committed, operation, call, fired)
+            return misbehaviour.Reset()
+        answer = _answered(operation, call, fired)
         visit.rows = answer.rows
         # An answer without a body has no type either.
         kind = answer.media_type if answer.status != 204 else None
@@ -97,12 +99,20 @@ async def _waited(fired: list[Fault], kind: str) -> None:
 
 
 def _answered(operation: Operation, call: Call, fired: list[Fault]) -> Answer:
-    for fault in fired:
-        call = misbehaviour.before(fault, call)
-    answer = operation.answer(call)
-    for fault in fired:
-        answer = misbehaviour.after(fault, answer)
-    return answer
+    with call.store.lock:
+        call.store.world.catch_up()
+        for fault in fired:
+            call = misbehaviour.before(fault, call)
+        answer = operation.answer(call)
+        for fault in fired:
+            answer = misbehaviour.after(fault, answer)
+        return answer
+
+
+def _committed(operation: Operation, call: Call, fired: list[Fault]) -> None:
+    """Do what was asked for when nobody waits for the answer any more."""
+    with suppress(Refusal):
+        _answered(operation, call, fired)
 
 
 def _broken(response: Response, fired: list[Fault]) -> Response:

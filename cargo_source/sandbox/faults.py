@@ -32,6 +32,7 @@ KINDS = (
     "unknown_enum",  # status, kind and type hold a value that nobody knows
     "expired_link",  # links are expired when given, or when fetched
     "lost_answer",  # what was asked for is done, then the connection is reset
+    "late_commit",  # the connection is reset at once, and what was asked for is done after `seconds`
     "late_answer",  # what was asked for is done, then the answer waits for `seconds`
     "half_done",  # the first half of the rows is written, then comes a page of HTML with `status`
     "too_large",  # 413 for a write of more than `rows` rows

@@ -146,7 +146,10 @@ def broken(fault: Fault, response: Response) -> Response:
     body = bytes(response.body)
     if fault.kind == "invalid_json":
         return Response(body[: len(body) // 2] + b'{"', response.status_code, media_type=response.media_type)
-    return Cut(body, response.status_code, media_type=response.media_type) if fault.kind == "cut" else response
+    if fault.kind != "cut":
+        return response
+    # Of nothing, nothing can be cut off.
+    return Cut(body, response.status_code, media_type=response.media_type) if body else Reset()
 
 
 class Cut(Response):

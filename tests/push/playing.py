@@ -246,6 +246,7 @@ def random_faults(random):
     """Draw what goes wrong with writes: answers lost, halves done, calls too large, servers failing."""
     kinds = [
         {"kind": "lost_answer"},
+        {"kind": "late_commit", "seconds": 0.03},
         {"kind": "reset"},
         {"kind": "half_done"},
         {"kind": "5xx", "status": random.choice([500, 502, 503])},

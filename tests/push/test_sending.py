@@ -98,6 +98,16 @@ def test_a_creation_whose_answer_was_lost_is_looked_up(own, ledger, kind):
     assert (report.created, report.unknown, report.unsent) == (25, 0, 0)
 
 
+def test_a_creation_that_is_done_after_its_answer_was_lost_is_awaited(own, ledger):
+    """A server may still be at it when the connection is gone: rows are looked for once more before they are sent."""
+    rows = len(stored(own, model_of(own, "default", "companies")))
+    own.faults.add(path="storage/records/createBulk", kind="late_commit", seconds=0.1, count=1)
+    report = pushed(own, table_of(25), ledger)
+    keys = [row["domain"] for row in stored(own, model_of(own, "default", "companies")).values()]
+    assert len(keys) == len(set(keys)) == rows + 25
+    assert (report.created, report.unknown) == (25, 0)
+
+
 def test_calls_that_are_too_large_get_smaller(own, ledger):
     """413 says nothing about rows: all of them go in, and later calls have the size that was taken."""
     own.faults.add(path="storage/records/createBulk", kind="too_large", rows=10)
