@@ -87,6 +87,9 @@ def push(  # noqa: PLR0913 - each is a switch of the command
         bool, typer.Option("--allow-rejected", help="Exit with 0 though rows were rejected.")
     ] = False,
     ledger: LedgerPath = LEDGER,
+    ledger_keys: Annotated[
+        str, typer.Option(help="How the ledger remembers keys: by their digest (hash), or as they are (clear).")
+    ] = "hash",
     log_format: Annotated[
         LogFormat, typer.Option(help="How to log on standard error: text, or one JSON object a line.")
     ] = LogFormat.text,
@@ -132,6 +135,7 @@ def push(  # noqa: PLR0913 - each is a switch of the command
                         allow_connector_models=allow_connector_models,
                         remove_untracked=remove_untracked,
                         try_dates=try_dates,
+                        ledger_keys=ledger_keys,
                     )
                 done["plan"] = made
                 if save is not None:

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
-from cargo_source.errors import CargoError, StalePlan
+from cargo_source.errors import CargoError, DestinationRefused, StalePlan
 from cargo_source.explore import FOLD
 from cargo_source.pull.records import shape_model
 from cargo_source.pull.session import Session
@@ -38,14 +38,13 @@ READ_AT_ONCE = 20_000
 
 @dataclass
 class Applying:
-    """Applies one plan. ``keys`` is how keys are remembered: as a digest, or as they are ("clear")."""
+    """Applies one plan."""
 
     session: Session
     target: Target
     store: PlanStore
     facts: Facts
     ledger: Ledger
-    keys: str = "hash"
     most: Mapping[str, int] = field(default_factory=lambda: dict(MOST))
     watch: Watch = lambda _what, _rows, _total: None
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -82,7 +81,12 @@ class Applying:
                 left = self.facts.counts.changes - report.applied - (report.rejected - self.facts.counts.refused)
                 report.unsent = left - report.unknown
                 journal.end(report.status, **_totals(report) | {"error": type(error).__name__ if error else None})
-            self.ledger.take_over(model)
+            try:
+                self.ledger.take_over(model)
+            except DestinationRefused as refused:
+                # Its journal stays beside it, and goes with the next push.
+                report.notes.append(f"not in the ledger yet, but with the next push: {refused}")
+                log.warning("%s: %s", self.facts.model, report.notes[-1])
         if isinstance(error, CargoError):
             error.report = report
         if error is not None:
@@ -234,7 +238,7 @@ class Applying:
         return [replace(change, key=self._remembered(change.key)) for change in batch]
 
     def _remembered(self, key: str | None) -> str:
-        return (key or "") if self.keys == "clear" else self._pseudonym(key or "")
+        return (key or "") if self.facts.ledger_keys == "clear" else self._pseudonym(key or "")
 
     @property
     def _pseudonym(self) -> Pseudonym:

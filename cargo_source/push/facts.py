@@ -49,8 +49,9 @@ class Facts:
     lane: str
     counts: Counts
     radius: Radius
-    limits: dict[str, float | bool | None] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    ledger_keys: str = "hash"
+    """How the ledger remembers keys: by their digest, or as they are ("clear")."""
     cells: dict[str, int] = field(default_factory=dict)
     """How many cells of each column an update would change."""
     reasons: dict[str, int] = field(default_factory=dict)

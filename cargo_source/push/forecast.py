@@ -6,6 +6,8 @@ from typing import Any, Self
 
 NAMED = 3
 """Plays that the line for a person names one by one."""
+SHOWN = 6
+"""Segments and plays of which more is told."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,17 @@ class Radius:
             parts.append(f"an unknown number of runs of {len(rest)} more plays")
         return f"would start {_joined(parts)}" if parts else "starts nothing"
 
+    @property
+    def told(self) -> list[str]:
+        """Tell, line by line, which segments would move, and why something is not known; a few of many."""
+        owners = {play.segment: play.name for play in self.plays}
+        moving = [segment for segment in self.segments if segment.moves]
+        lines = [_moved(segment, owners) for segment in moving[:SHOWN]]
+        if len(moving) > SHOWN:
+            lines.append(f"and {len(moving) - SHOWN:,} more segments that move")
+        unsure = [play for play in self.plays if play.runs is None and play.reason]
+        return lines + [f"runs of '{play.name}' are unknown: {play.reason}" for play in unsure[:SHOWN]]
+
     def as_json(self) -> dict[str, Any]:
         """Give it as JSON."""
         return asdict(self)
@@ -102,6 +115,16 @@ class Radius:
         """Take it up again from JSON."""
         segments = tuple(SegmentForecast(**each) for each in kept["segments"])
         return cls(segments, tuple(PlayForecast(**each) for each in kept["plays"]), kept["unknown"])
+
+
+def _moved(segment: SegmentForecast, owners: Mapping[str, str]) -> str:
+    called = f"segment of '{owners[segment.uuid]}'" if segment.uuid in owners else f"segment '{segment.name}'"
+    counts = (("enter", segment.entering), ("leave", segment.leaving), ("change", segment.changed))
+    known = [f"{count:,} {what}" for what, count in counts if count]
+    unknown = [what for what, count in counts if count is None]
+    if unknown:
+        known.append(f"how many {', '.join(unknown)} is unknown ({segment.reason})")
+    return f"{called}: {', '.join(known)}"
 
 
 def _told(play: PlayForecast) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from cargo_source.errors import BadSettings, DestinationRefused
 from cargo_source.pull import sql
@@ -41,12 +42,22 @@ def _definition(table: pa.Table) -> str:
 class DuckDbFile:
     """Tables in a DuckDB file, which is open only while it is asked: others may want it."""
 
+    patience = 20.0
+    """Seconds to wait for another process that has the file open."""
+
     def __init__(self, path: Path, schema: str = SCHEMA) -> None:
         self._path, self._schema = path, schema
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        """Open the file; another push that writes to it is waited for."""
+        waiting = Retrying(
+            retry=retry_if_exception_type(duckdb.IOException),
+            stop=stop_after_delay(self.patience),
+            wait=wait_random(0.05, 0.5),
+            reraise=True,
+        )
         try:
-            db = duckdb.connect(str(self._path), read_only=read_only)
+            db = waiting(duckdb.connect, str(self._path), read_only=read_only)
         except duckdb.Error as error:
             raise DestinationRefused.from_cause(error, step="ledger") from None
         db.execute("SET TimeZone = 'UTC'")

@@ -155,7 +155,7 @@ class Plan:
         if counts.refused:
             lines.append(f"refused: {rows_of(counts.refused)} of the source:")
             lines += [f"  {rows:,} x {reason}" for reason, rows in self._facts.reasons.items()]
-        return [*lines, *self._facts.notes]
+        return [*lines, *self._facts.radius.told, *self._facts.notes]
 
     def grid(self, rows: int = SAMPLE) -> Grid:
         """Show the first changes, a cell in each line."""

@@ -25,6 +25,7 @@ from cargo_source.push.store import PlanStore
 from cargo_source.push.target import Columns, Mapped, Target
 
 NULLS = ("write", "skip", "error")
+LEDGER_KEYS = ("hash", "clear")
 Watch = Callable[[str, int, int | None], None]
 
 
@@ -36,6 +37,7 @@ class Wish:
     source is: written, skipped as if it was not given, or an error. ``remove_untracked`` lets a mirror remove records
     that this ledger has not pushed, ``try_dates`` lets dates be written to a native model, of which the first is read
     back. ``only_rejected`` keeps those rows of the source that were rejected when they were last pushed.
+    ``ledger_keys`` says how the ledger remembers keys: by their digest ("hash"), or as they are ("clear").
     """
 
     key: str
@@ -46,8 +48,11 @@ class Wish:
     remove_untracked: bool = False
     try_dates: bool = False
     only_rejected: bool = False
+    ledger_keys: str = "hash"
 
     def __post_init__(self) -> None:
+        if self.ledger_keys not in LEDGER_KEYS:
+            raise BadSettings(f"ledger_keys: {self.ledger_keys!r} is not known; take one of {', '.join(LEDGER_KEYS)}")
         if self.mode not in MODES:
             raise BadSettings(f"mode: {self.mode!r} is not known; take one of {', '.join(MODES)}")
         if self.nulls not in NULLS:
@@ -99,6 +104,7 @@ class Planning:
                 key=key,
                 columns={name: mapped.slug for name, mapped in mapping.items()},
                 notes=tuple(self.notes),
+                ledger_keys=self.wish.ledger_keys,
                 **found,
             )
             store.keep(facts)

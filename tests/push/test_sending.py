@@ -208,3 +208,34 @@ def test_the_second_of_two_pushes_to_one_model_is_refused(own, ledger):
     folder = Path(f"{ledger}.pushes")
     (folder / f"{model}.running").write_text("push of-the-dead (process 1)\n")
     assert pushed(own, table_of(1), ledger).created == 1
+
+
+def test_a_ledger_that_somebody_has_open_is_written_later(own, ledger, monkeypatch):
+    """The push is done all the same; what it did goes into the ledger with the next one."""
+    import subprocess
+    import sys
+
+    from cargo_source.push.ledger_places import DuckDbFile
+
+    monkeypatch.setattr(DuckDbFile, "patience", 0.2)
+    held = "import duckdb, sys; db = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", held, str(ledger)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child.stdout.readline()
+    report = pushed(own, table_of(3), ledger)
+    assert report.created == 3
+    assert "with the next push" in report.notes[0]
+    child.communicate()
+    assert pushed(own, table_of(4), ledger).created == 1
+    assert asked(ledger, "SELECT created FROM cargo._cargo_push_runs ORDER BY started_at") == [(3,), (1,)]
+
+
+def test_keys_are_remembered_as_they_are_where_that_is_wanted(own, ledger):
+    """By default they are digests; a retry finds its rows either way."""
+    own.world.writing.refused["name"] = {"bad"}
+    table = pa.table({"domain": ["one.example", "two.example"], "name": ["bad", "fine"]})
+    for keys, found in (("hash", False), ("clear", True)):
+        pushed(own, table, ledger, ledger_keys=keys)
+        rows = asked(ledger, "SELECT key FROM cargo._cargo_push_rows WHERE status = 'rejected'")
+        assert (("one.example",) in rows) == found
+        with opened(own) as ws:
+            assert ws.retry(table, ledger=ledger).counts.source == 1
