@@ -64,7 +64,8 @@ class Applying:
                 report.notes.append(
                     f"push {each['run_id']} had been cut off: what became of its rows is written down now"
                 )
-            self._check_fresh()
+            if self.facts.counts.changes:
+                self._check_fresh()
             journal = self.ledger.journal(model, self.run_id)
             started, before = time.monotonic(), self.session.client.stats.snapshot()[0].requests
             error: BaseException | None = None

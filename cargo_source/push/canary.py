@@ -8,7 +8,7 @@ from cargo_source.errors import CargoError, WriteDiffers
 from cargo_source.push.compare import UPDATE
 from cargo_source.push.journal import Fate
 from cargo_source.push.present import looks
-from cargo_source.push.sending import Sender
+from cargo_source.push.sending import Sender, Stopped
 from cargo_source.push.target import Target
 from cargo_source.push.wire import Change, Row, differing, record, send
 
@@ -23,8 +23,8 @@ class Canary:
     def fly(self, kind: str, change: Change) -> list[Fate]:
         """Send one row, and give what became of it.
 
-        Raises WriteDiffers where Cargo keeps something else than what was sent, or where an update cleared columns that
-        it does not name; those are written back before.
+        Raises Stopped, by WriteDiffers, where Cargo keeps something else than what was sent, or where an update cleared
+        columns that it does not name; those are written back before.
         """
         sender = self.sender
         before = record(sender.client, sender.model, change.id or "")[0] if kind == UPDATE else None
@@ -35,30 +35,30 @@ class Canary:
         after = self._settled(told.id or "")
         if after is None:
             # It cannot be read alone; what the answer held was compared already.
-            self._check_answer(told)
+            if told.reason is not None:
+                raise Stopped(self._differs(told.column or ""), fates)
             return fates
         wrong = differing(change.cells, after, sender.times)
         cleared = self._cleared(change.cells, before or {}, after)
         if cleared:
             self._write_back(change, before or {}, cleared)
-            raise WriteDiffers(
-                f"{self.target.label}: an update of one row cleared columns that it did not name"
-                f" ({', '.join(cleared)}), so nothing more was sent, and they were written back; push all columns of"
-                " the model together"
+            raise Stopped(
+                WriteDiffers(
+                    f"{self.target.label}: an update of one row cleared columns that it did not name"
+                    f" ({', '.join(cleared)}), so nothing more was sent, and they were written back; push all columns"
+                    " of the model together"
+                ),
+                fates,
             )
         if wrong:
-            raise WriteDiffers(
-                f"{self.target.label}: one row was written, and Cargo keeps something else in {', '.join(wrong)} than"
-                " what was sent, so nothing more was; leave these columns out"
-            )
+            raise Stopped(self._differs(", ".join(wrong)), fates)
         return fates
 
-    def _check_answer(self, told: Fate) -> None:
-        if told.reason is not None:
-            raise WriteDiffers(
-                f"{self.target.label}: one row was written, and Cargo answers something else in {told.column} than what"
-                " was sent, so nothing more was; leave these columns out"
-            )
+    def _differs(self, columns: str) -> WriteDiffers:
+        return WriteDiffers(
+            f"{self.target.label}: one row was written, and Cargo keeps something else in {columns} than what was sent,"
+            " so nothing more was; leave these columns out"
+        )
 
     def _settled(self, key: str) -> Row | None:
         found = None

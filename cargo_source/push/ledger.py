@@ -81,6 +81,10 @@ SETTLE = 30.0
 REJECTED = frozenset({"rejected", "unknown"})
 """What has become of rows that are to be pushed again."""
 
+_FATE = ("run_id", "model_uuid", "model", "source_row", "column_name", "reason", "key", "status")
+TOGETHER = 500
+"""Keys of one question."""
+
 Row = dict[str, Any]
 
 
@@ -106,7 +110,7 @@ class Ledger:
         """Give the records of a model that it has pushed."""
         statuses = ", ".join(map(sql.text, PUSHED))
         where = f"{_of(workspace, model)} AND status IN ({statuses}) AND record_id IS NOT NULL"
-        return sorted({str(found) for (found,) in self.database.select(ROWS, ["record_id"], where)})
+        return sorted(str(found) for (found,) in self.database.select(ROWS, ["DISTINCT record_id"], where))
 
     def last_columns(self, workspace: str, model: str, key: str) -> set[str]:
         """Give the model's columns that the last push by this key that was done wrote; none where there was none."""
@@ -144,13 +148,23 @@ class Ledger:
         return [{name: value for name, value in row.items() if name != "model_uuid"} for row in reversed(found)]
 
     def _last_fates(self, where: str) -> list[Row]:
-        """Give what last became of each row, in the order of the pushes. Rows without a key are those of the last."""
+        """Give what last became of each row that was ever rejected, in the order of the pushes.
+
+        Rows without a key are those of the last push alone: nobody can tell them from others.
+        """
         begun = dict(self.database.select(RUNS, ["run_id", "started_at"], where))
-        names = ["run_id", "model_uuid", "model", "source_row", "column_name", "reason", "key", "status"]
-        rows = sorted(self.database.select(ROWS, names, where), key=lambda row: (str(begun.get(row[0])), row[3] or 0))
-        newest = {row[1]: row[0] for row in rows}
+        statuses = ", ".join(map(sql.text, sorted(REJECTED)))
+        bad = self.database.select(ROWS, _FATE, f"{where} AND status IN ({statuses})")
+        keys = sorted({str(row[6]) for row in bad if row[6] is not None})
+        rows = [row for row in bad if row[6] is None]
+        for start in range(0, len(keys), TOGETHER):
+            some = ", ".join(map(sql.text, keys[start : start + TOGETHER]))
+            rows += self.database.select(ROWS, _FATE, f"{where} AND key IN ({some})")
+        newest = {uuid: run for run, uuid in self._runs(where)}
         last: dict[object, Row] = {}
-        for run, uuid, called, place, column, reason, key, status in rows:
+        for run, uuid, called, place, column, reason, key, status in sorted(
+            rows, key=lambda row: (str(begun.get(row[0])), row[3] or 0)
+        ):
             if key is None and run != newest[uuid]:
                 continue
             told = {"model": called, "row": place, "column": column, "reason": reason, "key": key, "status": status}
@@ -158,6 +172,11 @@ class Ledger:
             last.pop((uuid, key or place), None)
             last[uuid, key or place] = {"model_uuid": uuid, **told, "at": str(begun.get(run) or "")[:19]}
         return [*last.values()]
+
+    def _runs(self, where: str) -> list[tuple[str, str]]:
+        """Give the pushes and their models in the order of time."""
+        found = self.database.select(RUNS, ["started_at", "run_id", "model_uuid"], where)
+        return [(run, uuid) for _, run, uuid in sorted(found)]
 
     # What is at work -----------------------------------------------------------------------------------------------
 

@@ -78,7 +78,8 @@ class Planning:
         came = incoming(data, database)
         if self.target.takes_ingest:
             self.target = hooked(self.target, came.schema, self.wish.mode)
-        mapping, left = self.target.mapping(came.schema.names, self.wish.columns, self.wish.key)
+        wished = _with_key(self.wish.columns, self.wish.key, came.schema.names)
+        mapping, left = self.target.mapping(came.schema.names, wished, self.wish.key)
         key = self.target.key_of(mapping, self.wish.key)
         if left and self.wish.columns is None:
             self.notes.append(f"not pushed: {', '.join(left)}, which a load has added")
@@ -185,6 +186,15 @@ class Planning:
             "cells": _counted(store.db, changed),
             "reasons": _counted(store.db, why),
         }
+
+
+def _with_key(columns: Columns, key: str, names: Sequence[str]) -> Columns:
+    """Take the key along where only other columns were named."""
+    if columns is None or key not in names or key in columns:
+        return columns
+    if isinstance(columns, Mapping):
+        return columns if key in columns.values() else {key: key, **columns}
+    return [key, *columns]
 
 
 def _counted(db: duckdb.DuckDBPyConnection, query: str) -> dict[str, int]:

@@ -87,8 +87,6 @@ class Sender:
         fates: list[Fate] = []
         try:
             self._sent(kind, batch, fates, REPEATS)
-        except Stopped:
-            raise
         except CargoError as error:
             raise Stopped(error, fates) from error
         return fates

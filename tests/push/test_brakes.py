@@ -271,3 +271,13 @@ def test_the_ledger_may_be_where_a_pipeline_loads(own, ws, tmp_path):
         rows = client.execute_sql("SELECT count(*), count(record_id) FROM _cargo_push_rows WHERE status = 'updated'")
     assert [tuple(run) for run in runs] == [("done", 2), ("done", 0)]
     assert tuple(rows[0]) == (2, 2)
+
+
+def test_the_key_goes_along_where_only_other_columns_are_named(own, ws, ledger):
+    """Nobody has to name it twice, in a list or in a mapping."""
+    first = min(companies(own).values(), key=lambda row: row["_id"])
+    rows = pa.table({"domain": [first["domain"]], "sector": ["Mining"], "industry": ["Energy"]})
+    plan = ws.push(rows, CALLED, key="domain", columns=["industry"], ledger=ledger)
+    assert plan.facts.columns == {"domain": "domain", "industry": "industry"}
+    plan = ws.push(rows, CALLED, key="domain", columns={"sector": "industry"}, ledger=ledger)
+    assert plan.sample()[0]["cells"]["industry"]["after"] == "Mining"
