@@ -110,13 +110,13 @@ def test_a_creation_that_is_done_after_its_answer_was_lost_is_awaited(own, ledge
 
 def test_calls_that_are_too_large_get_smaller(own, ledger):
     """413 says nothing about rows: all of them go in, and later calls have the size that was taken."""
-    own.faults.add(path="storage/records/createBulk", kind="too_large", rows=10)
-    with proxied(own) as door, Workspace(own.token, door.url) as ws:
-        report = ws.push(table_of(900), CALLED, key="domain", ledger=ledger, limits=UNLIMITED).apply()
+    own.faults.add(path="storage/records/createBulk", kind="too_large", rows=25)
+    with proxied(own) as door, opened(door) as ws:
+        report = ws.push(table_of(2000), CALLED, key="domain", ledger=ledger, limits=UNLIMITED).apply()
         sizes = [len(body["records"]) for _, path, body in door.asked if path == "storage/records/createBulk"]
-    assert (report.created, report.rejected) == (900, 0)
-    # Those that were on their way when the first was refused had the size of that one.
-    assert sum(size > 10 for size in sizes) < 40 < len(sizes)
+    assert (report.created, report.rejected) == (2000, 0)
+    # Each hundred would take three that are too large; those alone do that were on their way at first.
+    assert sum(size > 25 for size in sizes) <= 40
 
 
 def test_no_more_credits_stop_everything_cleanly(own, ledger):
