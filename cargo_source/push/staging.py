@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from cargo_source.errors import FixTheData
+from cargo_source.errors import FixTheData, ReportBug
 from cargo_source.pull import sql
-from cargo_source.push.cells import CALENDAR, FINER, Cell, Kind, cell, kind_of
-from cargo_source.push.door import Incoming
-from cargo_source.push.objects import array_of_nested
+from cargo_source.push.batches import Incoming
+from cargo_source.push.cells import Cell, cell, kind_of
 from cargo_source.push.target import Mapped
+from cargo_source.push.values import Kind, Make, form_of, maker
 
 Nulls = str
 Watch = Callable[[int], None]
@@ -26,6 +25,11 @@ class Taken:
     mapped: Mapped
     kind: Kind
     cell: Cell
+
+    @property
+    def make(self) -> Make | None:
+        """What makes its cells before DuckDB sees them, where something does."""
+        return maker(self.kind, self.mapped.column.type, self.mapped.cargo_type)
 
 
 def taken(incoming: Incoming, mapping: dict[str, Mapped]) -> list[Taken]:
@@ -59,18 +63,25 @@ def stage(
     db.register("batches", _reader(incoming, columns, watch, failures))
     try:
         db.execute(f"CREATE TABLE source AS {select}")
-    except duckdb.Error:
+    except duckdb.Error as error:
         # What stops the source is told as what it is; DuckDB's own words may quote a cell.
         if failures:
             raise failures[0] from None
-        raise
+        if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException):
+            raise FixTheData(
+                f"there is no room for the source's rows ({type(error).__name__}): free some on the disk of temporary"
+                " files, which TMPDIR names"
+            ) from None
+        raise ReportBug(
+            f"the source's rows cannot be staged ({type(error).__name__}); please report this as a bug of cargo_source"
+        ) from None
     finally:
         db.unregister("batches")
 
 
 def _problem(column: Taken, place: int, nulls: Nulls) -> str:
     reasons = [column.cell.problem]
-    if column.kind == "time":
+    if column.make:
         reasons.insert(0, f"p{place}")
     if nulls == "error":
         reasons.append(f"CASE WHEN ({column.cell.value}) IS NULL THEN 'is null' END")
@@ -94,7 +105,7 @@ def _reader(
     fields = [pa.field("row", pa.int64())]
     for place, each in enumerate(columns):
         fields.append(pa.field(f"c{place}", _form(each, incoming.schema.field(each.name).type)))
-        if each.kind == "time":
+        if each.make:
             fields.append(pa.field(f"p{place}", pa.string()))
     schema = pa.schema(fields)
 
@@ -118,58 +129,30 @@ def _reader(
     return pa.RecordBatchReader.from_batches(schema, guarded())
 
 
-_UTC = pa.timestamp("ms", tz="UTC")
-
-
 def _form(column: Taken, kind: pa.DataType) -> pa.DataType:
+    if column.make:
+        return form_of(column.mapped.column.type, column.kind)
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if column.kind == "time":
-        return _UTC
-    if column.kind in {"nested", "json", "value"} or pa.types.is_string_view(kind):
+    if column.kind == "text":
+        # Batches are small, so that offsets of 32 bits will do.
         return pa.string()
-    if column.kind == "decimal":
-        return pa.decimal128(38, kind.scale)
     return pa.float32() if pa.types.is_float16(kind) else kind
 
 
 def _formed(column: Taken, array: pa.Array) -> list[pa.Array]:
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if column.kind == "time":
-        return _times(array)
-    if column.kind == "nested":
-        return [array_of_nested(array)]
+        array = _decoded(array)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
+    if column.make:
+        return list(column.make(array))
     form = _form(column, array.type)
     return [array if array.type == form else array.cast(form)]
 
 
-_CALENDAR = (-62_135_596_800_000, 253_402_300_800_000)
-"""The years 1 to 9999, in milliseconds."""
-
-
-def _times(array: pa.Array) -> list[pa.Array]:
-    """Give times in milliseconds, and the reason where one cannot be: a time without a zone is one in UTC."""
-    if pa.types.is_date32(array.type):
-        array = array.cast(pa.timestamp("s"))
-    elif pa.types.is_date64(array.type):
-        array = array.cast(pa.timestamp("ms"))
-    whole = array.cast(pa.timestamp("ms", tz=array.type.tz), safe=False)
-    exact = pc.equal(
-        array.cast(pa.int64()), whole.cast(pa.timestamp(array.type.unit, tz=array.type.tz), safe=False).cast(pa.int64())
-    )
-    moments = whole.cast(pa.int64())
-    inside = pc.and_(pc.greater_equal(moments, _CALENDAR[0]), pc.less(moments, _CALENDAR[1]))
-    problem = pc.if_else(
-        pc.invert(inside), pa.scalar(CALENDAR), pc.if_else(exact, pa.scalar(None, pa.string()), pa.scalar(FINER))
-    )
-    kept = pc.if_else(inside, moments, pa.scalar(None, pa.int64()))
-    return [kept.cast(_UTC), problem]
-
-
-def check_read(incoming: Incoming) -> None:
-    """Say that a table has no columns. Raises FixTheData."""
-    if not incoming.schema.names:
-        raise FixTheData("the source has no columns, so there is nothing to push")
+def _decoded(array: pa.DictionaryArray) -> pa.Array:
+    if pa.types.is_string_view(array.type.value_type):
+        # Arrow cannot take views by index.
+        array = pa.DictionaryArray.from_arrays(array.indices, array.dictionary.cast(pa.string()))
+    return array.dictionary_decode()
