@@ -10,6 +10,8 @@ from cargo_source.errors import BadSettings, FixTheData
 
 BATCH = 20_000
 """Most rows of a batch: what is made of one is in memory."""
+BYTES = 16 << 20
+"""About as much as a batch may hold, where its rows are long."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,11 @@ def check_names(names: Iterable[str]) -> None:
 
 def _few(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        for start in range(0, batch.num_rows, BATCH):
-            yield batch.slice(start, BATCH)
+        rows = BATCH
+        if batch.nbytes > BYTES:
+            rows = max(1, min(BATCH, batch.num_rows * BYTES // batch.nbytes))
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
 
 
 def _told(batches: Iterator[pa.RecordBatch], failures: tuple[type[Exception], ...]) -> Iterator[pa.RecordBatch]:

@@ -80,8 +80,12 @@ def _scans(data: Any) -> bool:
 
 def _relation(data: Any) -> Incoming | None:
     if isinstance(data, duckdb.DuckDBPyRelation):
-        check_duckdb(data.columns, data.types)
-        return _stream(data.to_arrow_reader(BATCH))
+        try:
+            check_duckdb(data.columns, data.types)
+            return _stream(data.to_arrow_reader(BATCH))
+        except duckdb.Error as error:
+            # Its own words may quote a cell.
+            raise BadSettings(f"the relation cannot be read ({type(error).__name__}): show it to see why") from None
     if hasattr(data, "iter_arrow"):
         return dlt_relation(data)
     if not isinstance(data, _Streams):
@@ -103,8 +107,8 @@ def _parquet(path: Path) -> Incoming:
             f"{str(path)!r} is no file; give the path of a parquet file, or say in which database to run a query"
         )
     try:
-        # What is read ahead of a column is bounded, whatever the size of its row groups.
-        file = pq.ParquetFile(path, buffer_size=_BUFFER)
+        # Without both, a whole row group is read ahead, which may be the whole file.
+        file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
         schema = file.schema_arrow
     except (pa.ArrowException, OSError) as error:
         raise BadSettings(f"{path} cannot be read as parquet: {type(error).__name__}") from None

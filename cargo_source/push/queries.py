@@ -39,7 +39,10 @@ def _duckdb(text: str, path: Path) -> Incoming:
     try:
         db = duckdb.connect(str(path), read_only=True)
     except duckdb.Error as error:
-        raise BadSettings(f"database: {path} cannot be opened ({_words(error)})") from None
+        raise BadSettings(
+            f"database: {path} cannot be opened ({type(error).__name__}): is it a DuckDB file, and closed elsewhere?"
+            " Where this program has it open, give con.sql(query) instead of the query"
+        ) from None
     try:
         reader = _asked(db, text)
     except duckdb.Error as error:
@@ -100,10 +103,10 @@ def _destination(url: str) -> Any:
     try:
         made: Any = Destination.from_reference(name, credentials=url)
         made.client_class  # noqa: B018 - asked for here, so that a driver that lacks is told as what it is
-    except MissingDependencyException:
+    except UnknownDestinationModule:
+        raise BadSettings(f"database: dlt knows no {kind!r}; give a URL such as postgresql://...") from None
+    except (MissingDependencyException, ImportError):
         raise BadSettings(f"database: dlt needs a driver: pip install 'dlt[{name}]'") from None
-    except (UnknownDestinationModule, ImportError) as error:
-        raise BadSettings(f"database: dlt knows no {kind!r} ({type(error).__name__})") from None
     return made
 
 
