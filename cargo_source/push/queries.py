@@ -1,6 +1,7 @@
 """Queries on databases, as Arrow batches: a dlt pipeline's destination, a DuckDB file, or the URL of a database."""
 
 import itertools
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,10 @@ def dlt_relation(relation: Any) -> Incoming:
     first = next(tables, None)
     if first is None:
         # Without rows there are no parts, but the whole still has columns.
-        first = relation.arrow()
+        with warnings.catch_warnings():
+            # dlt calls DuckDB by a name that it deprecates.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            first = relation.arrow()
     if first is None:
         raise BadSettings("the query gives no rows, and so no columns: there is nothing to push")
     batches = (batch for table in itertools.chain([first], tables) for batch in table.to_batches(BATCH))
