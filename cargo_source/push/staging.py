@@ -1,18 +1,18 @@
 """A source's rows, brought into DuckDB as a model takes them: numbered, typed, and with the reason where one is not."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from cargo_source.errors import FixTheData
+from cargo_source.errors import FixTheData, ReportBug
 from cargo_source.pull import sql
-from cargo_source.push.cells import CALENDAR, FINER, Cell, Kind, cell, kind_of
-from cargo_source.push.door import Incoming
-from cargo_source.push.objects import array_of_nested
+from cargo_source.push.batches import Incoming
+from cargo_source.push.cells import Cell, cell, kind_of
 from cargo_source.push.target import Mapped
+from cargo_source.push.values import Kind, Make, form_of, maker
 
 Nulls = str
 Watch = Callable[[int], None]
@@ -26,6 +26,11 @@ class Taken:
     mapped: Mapped
     kind: Kind
     cell: Cell
+
+    @property
+    def make(self) -> Make | None:
+        """What makes its cells before DuckDB sees them, where something does."""
+        return maker(self.kind, self.mapped.column.type, self.mapped.cargo_type)
 
 
 def taken(incoming: Incoming, mapping: dict[str, Mapped]) -> list[Taken]:
@@ -50,27 +55,64 @@ def stage(
     """Write the source into the table ``source`` of ``db``.
 
     It has ``row`` (from 0), ``v0``, ``v1``, ... as the model takes them, and ``bad_column`` and ``bad_reason`` where a
-    cell cannot be taken as it is.
+    cell cannot be taken as it is. Raises FixTheData where the source cannot be read, or where its rows have no room.
     """
     values = ", ".join(f"{each.cell.value} AS v{place}" for place, each in enumerate(columns))
     problems = [(each.mapped.slug, _problem(each, place, nulls)) for place, each in enumerate(columns)]
-    select = f"SELECT row, {values}, {_bad(problems)} FROM batches"
-    failures: list[BaseException] = []
-    db.register("batches", _reader(incoming, columns, watch, failures))
+    select = f"SELECT row, {values}, {_bad(problems)} FROM batch"
+    schema = _schema(incoming, columns)
+    with _frugal(db, len(columns)):
+        _run(db, f"CREATE TABLE source AS {select}", schema.empty_table())
+        rows = 0
+        for batch in incoming.batches:
+            # Each batch is committed by itself: what one statement writes stays in memory till its end.
+            _run(db, f"INSERT INTO source {select}", _given(schema, columns, batch, rows))
+            rows += batch.num_rows
+            watch(rows)
+
+
+MEMORY, OF_COLUMN = 64, 2
+"""Megabytes that DuckDB may take while it stages, and how many more for each column, of which it writes blocks."""
+
+
+@contextmanager
+def _frugal(db: duckdb.DuckDBPyConnection, columns: int) -> Iterator[None]:
+    """Have DuckDB take little memory: it fills what it is given, though all that it does is to write."""
+    before, threads = db.execute("SELECT current_setting('memory_limit'), current_setting('threads')").fetchall()[0]
+    little = min(MEMORY + OF_COLUMN * columns, _megabytes(str(before)))
+    db.execute(f"SET memory_limit = '{little}MB'; SET threads = 1")
     try:
-        db.execute(f"CREATE TABLE source AS {select}")
-    except duckdb.Error:
-        # What stops the source is told as what it is; DuckDB's own words may quote a cell.
-        if failures:
-            raise failures[0] from None
-        raise
+        yield
     finally:
-        db.unregister("batches")
+        db.execute(f"SET memory_limit = '{before}'; SET threads = {threads}")
+
+
+def _megabytes(text: str) -> int:
+    number, unit = text.split()
+    return int(float(number) * {"KiB": 1 / 1024, "MiB": 1, "GiB": 1024, "TiB": 1024**2}.get(unit, 0)) or MEMORY
+
+
+def _run(db: duckdb.DuckDBPyConnection, statement: str, batch: pa.RecordBatch | pa.Table) -> None:
+    db.register("batch", batch)
+    try:
+        db.execute(statement)
+    except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
+        raise FixTheData(
+            f"there is no room for the source's rows ({type(error).__name__}): free some on the disk of temporary"
+            " files, which TMPDIR names, or push fewer columns at once"
+        ) from None
+    except duckdb.Error as error:
+        # Its own words may quote a cell.
+        raise ReportBug(
+            f"the source's rows cannot be staged ({type(error).__name__}); please report this as a bug of cargo_source"
+        ) from None
+    finally:
+        db.unregister("batch")
 
 
 def _problem(column: Taken, place: int, nulls: Nulls) -> str:
     reasons = [column.cell.problem]
-    if column.kind == "time":
+    if column.make:
         reasons.insert(0, f"p{place}")
     if nulls == "error":
         reasons.append(f"CASE WHEN ({column.cell.value}) IS NULL THEN 'is null' END")
@@ -87,89 +129,72 @@ def _bad(problems: Sequence[tuple[str, str]]) -> str:
     return f"CASE {cases} END AS bad_column, coalesce({', '.join(f'({problem})' for _, problem in some)}) AS bad_reason"
 
 
-def _reader(
-    incoming: Incoming, columns: Sequence[Taken], watch: Watch, failures: list[BaseException]
-) -> pa.RecordBatchReader:
-    """Give the columns that are taken, numbered and in forms that DuckDB reads without losing any of them."""
+def _schema(incoming: Incoming, columns: Sequence[Taken]) -> pa.Schema:
+    """Name the columns that are taken, numbered and in forms that DuckDB reads without losing any of them."""
     fields = [pa.field("row", pa.int64())]
     for place, each in enumerate(columns):
         fields.append(pa.field(f"c{place}", _form(each, incoming.schema.field(each.name).type)))
-        if each.kind == "time":
+        if each.make:
             fields.append(pa.field(f"p{place}", pa.string()))
-    schema = pa.schema(fields)
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        rows = 0
-        for batch in incoming.batches:
-            arrays: list[pa.Array] = [pa.array(range(rows, rows + batch.num_rows), pa.int64())]
-            for each in columns:
-                arrays += _formed(each, batch.column(batch.schema.get_field_index(each.name)))
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-            rows += batch.num_rows
-            watch(rows)
-
-    def guarded() -> Iterator[pa.RecordBatch]:
-        try:
-            yield from batches()
-        except BaseException as error:
-            failures.append(error)
-            raise
-
-    return pa.RecordBatchReader.from_batches(schema, guarded())
+    return pa.schema(fields)
 
 
-_UTC = pa.timestamp("ms", tz="UTC")
+def _given(schema: pa.Schema, columns: Sequence[Taken], batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+    arrays: list[pa.Array] = [pa.array(range(first, first + batch.num_rows), pa.int64())]
+    for each in columns:
+        arrays += _formed(each, batch.column(batch.schema.get_field_index(each.name)), first)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _form(column: Taken, kind: pa.DataType) -> pa.DataType:
+    if column.make:
+        return form_of(column.mapped.column.type, column.kind)
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if column.kind == "time":
-        return _UTC
-    if column.kind in {"nested", "json", "value"} or pa.types.is_string_view(kind):
+    if column.kind == "text":
+        # Batches are small, so that offsets of 32 bits will do.
         return pa.string()
-    if column.kind == "decimal":
-        return pa.decimal128(38, kind.scale)
     return pa.float32() if pa.types.is_float16(kind) else kind
 
 
-def _formed(column: Taken, array: pa.Array) -> list[pa.Array]:
+def _formed(column: Taken, array: pa.Array, first: int) -> list[pa.Array]:
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if column.kind == "time":
-        return _times(array)
-    if column.kind == "nested":
-        return [array_of_nested(array)]
+        array = _decoded(array)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
+    if _is_text(array.type):
+        _check_text(column, array, first)
+    if column.make:
+        return list(column.make(array))
     form = _form(column, array.type)
     return [array if array.type == form else array.cast(form)]
 
 
-_CALENDAR = (-62_135_596_800_000, 253_402_300_800_000)
-"""The years 1 to 9999, in milliseconds."""
+def _decoded(array: pa.DictionaryArray) -> pa.Array:
+    if pa.types.is_string_view(array.type.value_type):
+        # Arrow cannot take views by index.
+        array = pa.DictionaryArray.from_arrays(array.indices, array.dictionary.cast(pa.string()))
+    return array.dictionary_decode()
 
 
-def _times(array: pa.Array) -> list[pa.Array]:
-    """Give times in milliseconds, and the reason where one cannot be: a time without a zone is one in UTC."""
-    if pa.types.is_date32(array.type):
-        array = array.cast(pa.timestamp("s"))
-    elif pa.types.is_date64(array.type):
-        array = array.cast(pa.timestamp("ms"))
-    whole = array.cast(pa.timestamp("ms", tz=array.type.tz), safe=False)
-    exact = pc.equal(
-        array.cast(pa.int64()), whole.cast(pa.timestamp(array.type.unit, tz=array.type.tz), safe=False).cast(pa.int64())
-    )
-    moments = whole.cast(pa.int64())
-    inside = pc.and_(pc.greater_equal(moments, _CALENDAR[0]), pc.less(moments, _CALENDAR[1]))
-    problem = pc.if_else(
-        pc.invert(inside), pa.scalar(CALENDAR), pc.if_else(exact, pa.scalar(None, pa.string()), pa.scalar(FINER))
-    )
-    kept = pc.if_else(inside, moments, pa.scalar(None, pa.int64()))
-    return [kept.cast(_UTC), problem]
+def _is_text(kind: pa.DataType) -> bool:
+    return kind in {pa.string(), pa.large_string(), pa.string_view()}
 
 
-def check_read(incoming: Incoming) -> None:
-    """Say that a table has no columns. Raises FixTheData."""
-    if not incoming.schema.names:
-        raise FixTheData("the source has no columns, so there is nothing to push")
+def _check_text(column: Taken, array: pa.Array, first: int) -> None:
+    """Raise FixTheData where a text is none: whoever made the array may not have looked."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        row = next((place for place in range(len(array)) if not _is_valid(array.slice(place, 1))), 0)
+        raise FixTheData(
+            f"row {first + row:,}: column {column.name!r} holds bytes that are no text in UTF-8; write them anew"
+        ) from None
+
+
+def _is_valid(array: pa.Array) -> bool:
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True

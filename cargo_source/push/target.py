@@ -123,10 +123,14 @@ class Target:
         ``columns`` lists the names to push, or maps them to columns of the model; None: all of them. Raises BadSettings
         for names that are not there, with a suggestion, and for two that go to one column.
         """
+        if isinstance(columns, str):
+            raise BadSettings(f"columns: a list of names is wanted, such as columns=[{columns!r}]")
         wanted = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns or names}
         for name in wanted:
             if name not in names:
-                raise BadSettings(f"columns: the source has no column {name!r}{suggest(name, names)}")
+                raise BadSettings(
+                    f"columns: the source has no column {name!r}{suggest(name, names)}; name those to push"
+                )
         left = [name for name in names if name not in wanted]
         if columns is None:
             # What a pull adds to rows is no part of them.
@@ -139,7 +143,9 @@ class Target:
         taken: dict[str, str] = {}
         for name, mapped in found.items():
             if mapped.slug in taken:
-                raise BadSettings(f"columns: {taken[mapped.slug]!r} and {name!r} both go to {mapped.slug!r}")
+                raise BadSettings(
+                    f"columns: {taken[mapped.slug]!r} and {name!r} both go to {mapped.slug!r}; name one of them"
+                )
             taken[mapped.slug] = name
         return found, left
 
@@ -158,7 +164,9 @@ class Target:
         if self.is_identity(key):
             names = [name for name, mapped in found.items() if self.is_identity(mapped.slug)]
         if not names:
-            raise BadSettings(f"key: no column that is pushed is called {key!r}{suggest(key, found)}")
+            raise BadSettings(
+                f"key: no column that is pushed is called {key!r}{suggest(key, found)}; name one that the source has"
+            )
         chosen = next((name for name in names if name == key), names[0])
         if found[chosen].column.type not in KEYS:
             raise BadSettings(f"key: {key!r} is of type {found[chosen].cargo_type}; take a text or a number")

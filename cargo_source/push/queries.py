@@ -1,0 +1,129 @@
+"""Queries on databases, as Arrow batches: a dlt pipeline's destination, a DuckDB file, or the URL of a database."""
+
+import itertools
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from cargo_source.errors import BadSettings
+from cargo_source.push.batches import BATCH, Incoming, arriving
+
+_NAMED = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
+"""What DuckDB raises before it looks at a row: its words name tables and columns."""
+
+
+def query(text: str, database: Any) -> Incoming:
+    """Run a query where ``database`` says. Raises BadSettings that says why it cannot be."""
+    if isinstance(database, duckdb.DuckDBPyConnection):
+        raise BadSettings("database: give con.sql(query) instead of the query, or the path of the DuckDB file")
+    if isinstance(database, Path) or (isinstance(database, str) and "://" not in database):
+        return _duckdb(text, Path(database))
+    if isinstance(database, str) and database.startswith("duckdb://"):
+        # Three slashes begin a path that is relative, four one that is not.
+        return _duckdb(text, Path(database.removeprefix("duckdb://").removeprefix("/")))
+    return _dlt(text, database)
+
+
+def check_duckdb(names: Sequence[str], kinds: Sequence[Any]) -> None:
+    """Raise BadSettings for columns that DuckDB cannot give as they are: it makes -1 of the largest integers."""
+    if lost := [name for name, kind in zip(names, kinds, strict=True) if "UHUGEINT" in str(kind)]:
+        raise BadSettings(f"columns of type UHUGEINT cannot leave DuckDB: {', '.join(lost)}; cast them first")
+
+
+def _duckdb(text: str, path: Path) -> Incoming:
+    if not path.is_file():
+        raise BadSettings(f"database: there is no DuckDB file {path}")
+    try:
+        db = duckdb.connect(str(path), read_only=True)
+    except duckdb.Error as error:
+        raise BadSettings(
+            f"database: {path} cannot be opened ({type(error).__name__}): is it a DuckDB file, and closed elsewhere?"
+            " Where this program has it open, give con.sql(query) instead of the query"
+        ) from None
+    try:
+        reader = _asked(db, text)
+    except duckdb.Error as error:
+        db.close()
+        raise BadSettings(f"the query failed: {_words(error)}") from None
+    except BadSettings:
+        db.close()
+        raise
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with db:
+            yield from reader
+
+    return arriving(reader.schema, batches(), duckdb.Error)
+
+
+def _asked(db: duckdb.DuckDBPyConnection, text: str) -> pa.RecordBatchReader:
+    db.execute("SET TimeZone = 'UTC'")
+    found = db.sql(text)
+    if found is None:
+        raise BadSettings("the query gives no rows: it has to be a SELECT")
+    check_duckdb(found.columns, found.types)
+    return found.to_arrow_reader(BATCH)
+
+
+def _words(error: duckdb.Error) -> str:
+    """Tell a failure of DuckDB in a line, and in its own words only where they cannot quote a cell."""
+    known = isinstance(error, _NAMED)
+    return next(iter(str(error).splitlines()), "") if known else type(error).__name__
+
+
+def _dlt(text: str, database: Any) -> Incoming:
+    import dlt
+    from dlt.common.exceptions import DltException
+    from dlt.destinations.exceptions import DatabaseException
+
+    try:
+        if hasattr(database, "dataset"):
+            dataset = database.dataset()
+        else:
+            dataset = dlt.dataset(_destination(str(database)), "public")
+        return dlt_relation(dataset(text, _execute_raw_query=True))
+    except DatabaseException as error:
+        raise BadSettings(f"the query failed: {type(error).__name__}") from None
+    except DltException as error:
+        raise BadSettings(f"database: it cannot be asked ({type(error).__name__})") from None
+
+
+def _destination(url: str) -> Any:
+    from dlt.common.destination import Destination
+    from dlt.common.destination.exceptions import UnknownDestinationModule
+    from dlt.common.exceptions import MissingDependencyException
+
+    kind = url.partition("://")[0].partition("+")[0] if "://" in url else ""
+    if not kind:
+        raise BadSettings("database: give a dlt pipeline, a DuckDB file, or a URL such as postgresql://...")
+    name = {"postgresql": "postgres"}.get(kind, kind)
+    try:
+        made: Any = Destination.from_reference(name, credentials=url)
+        made.client_class  # noqa: B018 - asked for here, so that a driver that lacks is told as what it is
+    except UnknownDestinationModule:
+        raise BadSettings(f"database: dlt knows no {kind!r}; give a URL such as postgresql://...") from None
+    except (MissingDependencyException, ImportError):
+        raise BadSettings(f"database: dlt needs a driver: pip install 'dlt[{name}]'") from None
+    return made
+
+
+def dlt_relation(relation: Any) -> Incoming:
+    """Open a relation of a dlt dataset."""
+    from dlt.common.exceptions import DltException
+
+    tables = relation.iter_arrow(chunk_size=BATCH)
+    first = next(tables, None)
+    if first is None:
+        # Without rows there are no parts, but the whole still has columns.
+        with warnings.catch_warnings():
+            # dlt calls DuckDB by a name that it deprecates.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            first = relation.arrow()
+    if first is None:
+        raise BadSettings("the query gives no rows, and so no columns: there is nothing to push")
+    batches = (batch for table in itertools.chain([first], tables) for batch in table.to_batches(BATCH))
+    return arriving(first.schema, batches, DltException, duckdb.Error)
