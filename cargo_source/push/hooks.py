@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from cargo_source.catalog.columns import Column, Type
 from cargo_source.errors import BadSettings
-from cargo_source.push.cells import Kind, kind_of
+from cargo_source.push.cells import kind_of
 from cargo_source.push.target import Mapped, Target
+from cargo_source.push.values import Kind
 
 PUSH_KEY = "cargo_push_key"
 """The column that holds the digest of a row's key."""

@@ -200,7 +200,7 @@ def test_a_query_is_pushed_out_of_a_database(own, run, tmp_path):
         (("scores.parquet", *ASKED, "--nulls", "drop"), ["write, skip, error"]),
         (("scores.parquet", *ASKED, "--columns", "domain,nmae"), ["the source has no column 'nmae'"]),
         (("scores.parquet", *ASKED, "--columns", "domain,employeesCount=nmae"), ["did you mean 'name'"]),
-        (("SELECT 1 AS x FROM nowhere", *ASKED, "--database", "w.duckdb"), ["there is no database"]),
+        (("SELECT 1 AS x FROM nowhere", *ASKED, "--database", "w.duckdb"), ["there is no DuckDB file"]),
         (("--plan", "nothing.plan"), ["there is no plan"]),
         (("scores.parquet", "--plan", "x.plan"), ["leave the source out"]),
     ],
