@@ -44,11 +44,9 @@ def _select(home: Path, kind: str, rows: int) -> str:
     if kind == "long":
         texts = (f"rpad('{each}-' || range || '-', 200, '{each} ')" for each in LONG)
         return f"SELECT {', '.join(f'{text} AS {name}' for text, name in zip(texts, LONG, strict=True))} FROM range({rows})"
-    # Who pushes an object has it as an object.
-    struct = "from_json(address, '{\"street\": \"VARCHAR\", \"city\": \"VARCHAR\", \"floor\": \"INTEGER\"}') AS address"
     other = "'new-' || domain AS domain" if kind == "new" else "CASE WHEN sequence % 100 = 7 THEN 'other' ELSE stage END AS stage"
     return (
-        f"SELECT {', '.join(COLUMNS)} FROM (SELECT * REPLACE ({struct}, {other})"
+        f"SELECT {', '.join(COLUMNS)} FROM (SELECT * REPLACE ({other})"
         f" FROM read_parquet('{home}/companies-{rows}/parquet/*'))"
     )
 

@@ -13,7 +13,7 @@ from cargo_source.pull import sql
 from cargo_source.pull.records import Model
 from cargo_source.pull.session import Session
 from cargo_source.pull.times import format_time
-from cargo_source.push.compare import MODES, Comparison, Mode
+from cargo_source.push.compare import MODES, PAIRED, Comparison, Mode
 from cargo_source.push.door import incoming
 from cargo_source.push.facts import Counts, Facts
 from cargo_source.push.ledger import Ledger
@@ -193,9 +193,7 @@ def count(store: PlanStore, comparison: Comparison) -> Counts:
     kinds = {str(k): int(n) for k, n in store.db.execute("SELECT kind, count(*) FROM changes GROUP BY 1").fetchall()}
     source, refused, known = store.count("source"), store.count("refused"), comparison.known
     creates, updates = kinds.get("create", 0), kinds.get("update", 0)
-    matched = store.db.execute(
-        f"SELECT count(*) FROM source s ANTI JOIN refused r ON s.row = r.row SEMI JOIN present p ON {comparison.match}"
-    ).fetchall()[0][0]
+    matched = store.db.execute(f"SELECT count(*) FROM {PAIRED} ANTI JOIN refused USING (row)").fetchall()[0][0]
     untracked = 0
     if comparison.mode == "mirror" and comparison.tracked:
         others = f"FROM present p ANTI JOIN source s ON {comparison.match} ANTI JOIN tracked t ON p._id = t.id"
