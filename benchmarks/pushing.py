@@ -7,7 +7,6 @@ rows of two columns with 200 characters each.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +21,11 @@ COLUMNS = (
 )
 """The key, and 14 others: texts, numbers, a yes or no, a time and an object."""
 LONG = ("domain", "description")
+OTHER = {
+    "new": "'new-' || domain AS domain",
+    "changed": "CASE WHEN sequence % 100 = 7 THEN 'other' ELSE stage END AS stage",
+}
+"""What of a source is not as it is in the model, by its kind."""
 FEW = 300
 """Rows that a model has that is filled with new ones."""
 FEWER = 20
@@ -42,9 +46,13 @@ def source(home: Path, kind: str, rows: int) -> Path:
 
 def _select(home: Path, kind: str, rows: int) -> str:
     if kind == "long":
-        texts = (f"rpad('{each}-' || range || '-', 200, '{each} ')" for each in LONG)
-        return f"SELECT {', '.join(f'{text} AS {name}' for text, name in zip(texts, LONG, strict=True))} FROM range({rows})"
-    other = "'new-' || domain AS domain" if kind == "new" else "CASE WHEN sequence % 100 = 7 THEN 'other' ELSE stage END AS stage"
+        cells = (f"rpad('{name}-' || range || '-', 200, '{name} ') AS {name}" for name in LONG)
+        return f"SELECT {', '.join(cells)} FROM range({rows})"
+    other = (
+        "'new-' || domain AS domain"
+        if kind == "new"
+        else "CASE WHEN sequence % 100 = 7 THEN 'other' ELSE stage END AS stage"
+    )
     return (
         f"SELECT {', '.join(COLUMNS)} FROM (SELECT * REPLACE ({other})"
         f" FROM read_parquet('{home}/companies-{rows}/parquet/*'))"
@@ -119,7 +127,7 @@ def _plan(bench: Bench) -> None:
 def _memory(bench: Bench) -> None:
     peaks: list[float | None] = []
     sizes = [bench.size(100_000), bench.size(2_000_000)]
-    all_runs: list[Sequence[Run]] = []
+    all_runs: list[list[Run]] = []
     for rows in sizes:
         entrant = _entrant(bench, f"{rows:,} new rows", "apply", "long", rows)
         name = f"push of two columns of 200 characters, {rows:,} rows"

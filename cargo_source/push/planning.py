@@ -160,7 +160,7 @@ class Planning:
         with Present(self.session, self.target).view(store.db, "present", fields) as picked:
             comparison.make("changes", "refused")
             counts = count(store, comparison)
-            touched(store.db, comparison, sorted(fields - {"_id"}))
+            touched(store.db, comparison, sorted(watched.fields - {"_id"}))
             radius = watched.radius(Touched(store.db, "present", "after", "removed"))
         for table in ("after", "removed"):
             store.db.execute(f"DROP TABLE {table}")
