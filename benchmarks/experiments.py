@@ -22,6 +22,7 @@ from entrants import (
     ask,
 )
 from measure import Run, made, server
+from pushing import push
 from racing import Bench, Line, peak_of, ratio, seconds_of, trouble_of
 
 
@@ -227,4 +228,5 @@ EXPERIMENTS: dict[str, Callable[[Bench], None]] = {
     "runs": nested,
     "flight": in_flight,
     "rate": hidden_limit,
+    "push": push,
 }

@@ -1,4 +1,4 @@
-"""The workspace that the server serves: one model of many rows, and runs, ready to be sent."""
+"""The workspace that the server serves: one model of many rows, and runs, ready to be sent. It takes writes, too."""
 
 import json
 import mmap
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 from rows import COLUMNS, WORKFLOWS, WORKSPACE, workflow_uuid
 
 DATASET, MODEL = "crm", "companies"
@@ -68,6 +69,8 @@ class Workspace:
         }
         self._files: dict[str, Path] = {}
         self._made: dict[str, list[str]] = {}
+        self.written = dict.fromkeys(("create", "update", "remove"), 0)
+        """Rows that were sent, by what was to be done with them. None is kept: what is read stays as it was."""
         self._scratch = tempfile.TemporaryDirectory(prefix="cargo-bench-")
         self._lock = threading.Lock()
         self._started, self._ahead = time.monotonic(), timedelta(0)
@@ -116,6 +119,11 @@ class Workspace:
             "POST segmentation/segments/download": lambda: self._links(
                 f"SELECT * FROM {table}{_where(body)}", "csv", root
             ),
+            "GET segmentation/segments/list": lambda: as_json({"segments": []}),
+            "GET orchestration/plays/list": lambda: as_json({"plays": []}),
+            "POST storage/records/createBulk": lambda: self._create(body),
+            "PUT storage/records/updateBulk": lambda: self._update(body),
+            "DELETE storage/records/removeBulk": lambda: self._remove(body),
         }
         if self._lines is not None and not self._ahead:
             lines = self._lines
@@ -124,6 +132,31 @@ class Workspace:
             answers["POST storage/query"] = lambda: as_json({"rows": self._ask(body["query"]), "isRefreshing": False})
             answers["POST storage/query/download"] = lambda: self._links(body["query"], body.get("format", "csv"), root)
         return answers.get(f"{method} {path}", _unknown)()
+
+    def _create(self, body: dict[str, Any]) -> tuple[int, Body]:
+        first = self._note("create", len(body["records"]))
+        # In another order than they came in, which nobody promises to keep.
+        rows = [_stored(f"new_{first + n:010d}", row["data"]) for n, row in enumerate(body["records"])][::-1]
+        return 200, [b'{"records":[', b",".join(rows), b"]}"]
+
+    def _update(self, body: dict[str, Any]) -> tuple[int, Body]:
+        self._note("update", len(body["records"]))
+        rows = [_stored(row["id"], row["data"]) for row in body["records"]][::-1]
+        return 200, [b'{"records":[', b",".join(rows), b"]}"]
+
+    def _remove(self, body: dict[str, Any]) -> tuple[int, Body]:
+        self._note("remove", len(body["ids"]))
+        return 204, []
+
+    def forget(self) -> None:
+        """Count writes anew."""
+        self.written = dict.fromkeys(self.written, 0)
+
+    def _note(self, kind: str, rows: int) -> int:
+        with self._lock:
+            before = self.written[kind]
+            self.written[kind] += rows
+            return before
 
     def _some_runs(self, body: dict[str, Any]) -> tuple[int, Body]:
         runs = self._runs[body["workflowUuid"]]
@@ -183,6 +216,8 @@ class Workspace:
         times = ", ".join(
             f"strftime({c.name}, '%Y-%m-%dT%H:%M:%S.%gZ') AS {c.name}" for c in COLUMNS if c.type == "date"
         )
+        # Names are quoted as the warehouse that the DDL speaks of quotes them.
+        query = query.replace("`", '"')
         if kind == "csv" and query.startswith("SELECT *"):
             query = query.replace("SELECT *", f"SELECT * REPLACE ({times})", 1)
         how = "FORMAT parquet" if kind == "parquet" else "FORMAT csv, FORCE_QUOTE *"
@@ -202,6 +237,10 @@ def _unknown() -> tuple[int, Body]:
 def as_json(value: Any) -> tuple[int, Body]:
     """Answer with JSON."""
     return 200, [json.dumps(value, default=str).encode()]
+
+
+def _stored(id_: str, cells: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({"_id": id_, "id": id_, **cells})
 
 
 def _page(envelope: str, lines: Lines, body: dict[str, Any], rest: str) -> tuple[int, Body]:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import msgspec
 from served import Body, Workspace, as_json
 
 
@@ -109,7 +110,7 @@ class Conversation:
             self._send(200, self._control(path))
         elif self._meter.admits(path):
             try:
-                body = json.loads(content) if content else {}
+                body = msgspec.json.decode(content) if content else {}
                 status, answer = self._workspace.answer(method, path.removeprefix("/v1/"), body, root)
             except (duckdb.Error, KeyError, ValueError) as error:
                 status, answer = 400, [json.dumps({"reason": "unknown", "errorMessage": str(error)}).encode()]
@@ -120,9 +121,10 @@ class Conversation:
     def _control(self, path: str) -> Body:
         if path == "/_bench/reset":
             self._meter.reset()
+            self._workspace.forget()
         elif path == "/_bench/advance":
             self._workspace.advance()
-        return as_json(self._meter.counts())[1]
+        return as_json({**self._meter.counts(), "written": self._workspace.written})[1]
 
     def _head_of(self, status: int, length: int, kind: str) -> bytes:
         date = format_datetime(self._workspace.now.replace(microsecond=0), usegmt=True)

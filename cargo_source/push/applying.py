@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 
 from cargo_source.errors import CargoError, DestinationRefused, StalePlan
 from cargo_source.explore import FOLD
@@ -127,11 +128,12 @@ class Applying:
         columns = [mapped.column for mapped in comparison.columns]
         with Present(self.session, self.target).view(db, "present", columns):
             comparison.make("fresh", "fresh_refused")
-        same = "kind, id, row, data, before"
-        moved = db.execute(
-            f"SELECT count(*) FROM ((SELECT {same} FROM changes EXCEPT SELECT {same} FROM fresh) UNION ALL"
-            f" (SELECT {same} FROM fresh EXCEPT SELECT {same} FROM changes))"
-        ).fetchall()[0][0]
+        # A join waits on disk for what does not fit, as set operations do not.
+        alike = " AND ".join(f"c.{name} IS NOT DISTINCT FROM f.{name}" for name in ("kind", "id", "row"))
+        other = " OR ".join(f"c.{name} IS DISTINCT FROM f.{name}" for name in ("kind", "data", "before"))
+        moved = db.execute(f"SELECT count(*) FROM changes c FULL JOIN fresh f ON {alike} WHERE {other}").fetchall()[0][
+            0
+        ]
         if moved:
             raise StalePlan(
                 f"{self.facts.model}: the model has changed since this plan was made ({moved:,} of"
@@ -180,7 +182,7 @@ class Applying:
 
     def _batches(self, kind: str, sender: Sender, pool: ThreadPoolExecutor) -> Iterator[list[Fate]]:
         """Send the changes of a kind, several batches at once, and give what became of each."""
-        changes = _Reader(self.store, kind)
+        changes = _Reader(self.store, kind, None if self.keys == "clear" else self.session.pseudonym.reveal_salt())
         waiting: deque[Future[list[Fate]]] = deque()
         stopped: Stopped | None = None
         try:
@@ -192,7 +194,7 @@ class Applying:
             while stopped is None and len(waiting) < 2 * self.session.options.in_flight:
                 if not (batch := changes.take(sender.sizes.rows(kind))):
                     break
-                waiting.append(pool.submit(sender.send, kind, self._known(batch)))
+                waiting.append(pool.submit(sender.send, kind, batch))
             if not waiting:
                 break
             try:
@@ -233,10 +235,7 @@ class Applying:
         first = changes.take(1)
         if not first:
             return []
-        return Canary(self.target, sender).fly(kind, self._known(first)[0])
-
-    def _known(self, batch: Sequence[Change]) -> list[Change]:
-        return [replace(change, key=self._remembered(change.key)) for change in batch]
+        return Canary(self.target, sender).fly(kind, first[0])
 
     def _remembered(self, key: str | None) -> str:
         return (key or "") if self.facts.ledger_keys == "clear" else self._pseudonym(key or "")
@@ -255,32 +254,30 @@ class Applying:
 
 
 class _Reader:
-    """Reads the changes of one kind out of a plan, in their order, a few thousand at a time."""
+    """Reads the changes of one kind out of a plan, in their order, a few thousand at a time.
 
-    def __init__(self, store: PlanStore, kind: str) -> None:
-        self._store, self._kind, self._last = store, kind, 0
-        self._waiting: deque[Change] = deque()
+    Their keys are as they are remembered: their digests with ``salt``, or without one as they are.
+    """
+
+    def __init__(self, store: PlanStore, kind: str, salt: str | None) -> None:
+        self._store, self._kind, self._salt = store, kind, salt
         self._rows = self._read()
 
     def take(self, rows: int) -> list[Change]:
         """Give the next rows, so many at most."""
-        found: list[Change] = []
-        while len(found) < rows:
-            change = next(self._rows, None)
-            if change is None:
-                break
-            found.append(change)
-        return found
+        return [*islice(self._rows, rows)]
 
     def _read(self) -> Iterator[Change]:
-        query = "SELECT seq, row, id, key, data FROM changes WHERE kind = ? AND seq > ? ORDER BY seq LIMIT ?"
-        while True:
-            rows = self._store.db.execute(query, [self._kind, self._last, READ_AT_ONCE]).fetchall()
-            for row in rows:
+        db, kind = self._store.db, self._kind
+        key, values = "coalesce(key, '')", []
+        if self._salt is not None:
+            key, values = f"sha256(? || {key})", [self._salt]
+        query = f"SELECT seq, row, id, {key}, data FROM changes WHERE kind = ? AND seq BETWEEN ? AND ? ORDER BY seq"
+        first, last = db.execute("SELECT min(seq), max(seq) FROM changes WHERE kind = ?", [kind]).fetchall()[0]
+        # By spans, each of which is found without a look at all the others.
+        for start in range(first or 0, (last or -1) + 1, READ_AT_ONCE):
+            for row in db.execute(query, [*values, kind, start, start + READ_AT_ONCE - 1]).fetchall():
                 yield Change(*row)
-            if len(rows) < READ_AT_ONCE:
-                return
-            self._last = rows[-1][0]
 
 
 def _totals(report: PushReport) -> dict[str, object]:

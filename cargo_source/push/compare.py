@@ -49,6 +49,7 @@ class Comparison:
 
     def make(self, changes: str, refused: str) -> None:
         """Make the tables of what would be changed, and of the source's rows that cannot be pushed."""
+        self._pair()
         self._refuse(refused)
         self.db.execute(f"CREATE OR REPLACE SEQUENCE {changes}_seq")
         self.db.execute(
@@ -63,22 +64,33 @@ class Comparison:
         if self.mode == "mirror" and not self.unreadable_keys:
             self.db.execute(f"{into} {self._removes()}")
 
+    def _pair(self) -> None:
+        """Find the source's rows whose key is in the model, and how many records have it.
+
+        Rows are wide and keys are not, so the keys are held against each other once, by themselves.
+        """
+        there = self._there
+        keys = f"SELECT {there} AS there, count(*) AS records FROM present WHERE {there} IS NOT NULL GROUP BY 1"
+        self.db.execute(
+            f"CREATE OR REPLACE TEMP TABLE {PAIRED} AS SELECT s.row, p.records FROM source s JOIN ({keys}) p"
+            f" ON s.v{self.key} = p.there"
+        )
+
     # Rows that cannot be pushed ------------------------------------------------------------------------------------
 
     def _refuse(self, refused: str) -> None:
-        key, there = f"v{self.key}", self._there
+        key = f"v{self.key}"
         self.db.execute(f"CREATE TABLE {refused} (row BIGINT, key VARCHAR, column_name VARCHAR, reason VARCHAR)")
         slug = sql.text(self.columns[self.key].slug)
         shared = f"SELECT {key} FROM source WHERE {key} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
-        several = f"SELECT {there} FROM present WHERE {there} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
         tests = [
             (f"{key} IS NULL", NO_KEY),
             (f"{key}::VARCHAR = ''", EMPTY_KEY),
             (f"{key} IN ({shared})", TWICE),
-            (f"{key} IN ({several})", AMBIGUOUS),
+            (f"row IN (SELECT row FROM {PAIRED} WHERE records > 1)", AMBIGUOUS),
         ]
         if self.by_identity and self.mode in CREATING:
-            tests.append((f"{key} NOT IN (SELECT {there} FROM present WHERE {there} IS NOT NULL)", NO_RECORD))
+            tests.append((f"row NOT IN (SELECT row FROM {PAIRED})", NO_RECORD))
         cases = " ".join(f"WHEN {test} THEN {sql.text(reason)}" for test, reason in tests)
         self.db.execute(
             f"INSERT INTO {refused} SELECT row, {key}::VARCHAR, coalesce(bad_column, {slug}), coalesce(bad_reason, why)"
@@ -97,9 +109,10 @@ class Comparison:
     def _creates(self, refused: str) -> str:
         cells = [self._sent(place, f"s.v{place}", self._given(place)) for place in range(len(self.columns))]
         names = [self._named(place, self._given(place)) for place in range(len(self.columns))]
+        new = f"SELECT row FROM source ANTI JOIN {refused} USING (row) ANTI JOIN {PAIRED} USING (row)"
         return (
             f"SELECT '{CREATE}', NULL, s.row, s.v{self.key}::VARCHAR, {_list(names)}, {_object(cells)}, NULL"
-            f" FROM source s ANTI JOIN {refused} r ON s.row = r.row ANTI JOIN present p ON {self.match}"
+            f" FROM source s WHERE s.row IN ({new})"
         )
 
     def _updates(self, refused: str) -> str:
@@ -171,13 +184,15 @@ class Comparison:
     @property
     def known(self) -> int:
         """How many rows of the source have a key that is in the model."""
-        return self._one(f"SELECT count(*) FROM source s SEMI JOIN present p ON {self.match}")
+        return self._one(f"SELECT count(*) FROM {PAIRED}")
 
     def _one(self, query: str) -> int:
         return int(self.db.execute(query).fetchall()[0][0])
 
 
 CANONICAL = "cargo_canonical"
+PAIRED = "paired"
+"""The table of the source's rows whose key is in the model."""
 
 
 def _list(names: Sequence[str]) -> str:

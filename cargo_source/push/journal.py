@@ -6,7 +6,7 @@ holds no cell: of a key its digest, or the key itself where that was asked for.
 
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -56,7 +56,7 @@ class Journal:
 
     def tell(self, fates: Iterable[Fate]) -> None:
         """Write down what became of rows that were sent."""
-        self._write({"what": "fates", "at": _now(), "rows": [asdict(fate) for fate in fates]})
+        self._write({"what": "fates", "at": _now(), "rows": [*fates]})
 
     def end(self, status: str, **counts: Any) -> None:
         """Write down how it ended."""
@@ -76,45 +76,58 @@ def _now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Told:
-    """What a journal tells: the push, its rows with what became of them, and how it ended, if it did."""
+    """What a journal tells: the push, how it ended, if it did, and its rows with what became of them."""
 
+    path: Path
     run: Row
-    rows: list[Row]
     end: Row | None
+
+    def rows(self) -> Iterator[Row]:
+        """Give the rows, one after another: of a large push they are more than memory holds.
+
+        A row is given when it is told what became of it, those of which nothing is known at the end.
+        """
+        sent: dict[int, Row] = {}
+        for what, text in _lines(self.path):
+            if what not in {"refused", "sent", "fates"}:
+                continue
+            line = msgspec.json.decode(text)
+            match what:
+                case "refused":
+                    for row in line["rows"]:
+                        yield {**row, "kind": None, "status": "rejected", "sent_at": None}
+                case "sent":
+                    for row in line["rows"]:
+                        # Of a row that was sent several times, the first time is when it began.
+                        sent.setdefault(row["seq"], {"sent_at": line["at"], **row, "kind": line["kind"]})["status"] = (
+                            "unknown"
+                        )
+                case "fates":
+                    for fate in line["rows"]:
+                        known = {name: value for name, value in fate.items() if value is not None}
+                        yield {**sent.pop(fate["seq"], {}), **known, "answered_at": line["at"]}
+        yield from sent.values()
 
 
 def read(path: Path) -> Told | None:
     """Read a journal; None where nothing was begun. A line that was cut off with its process is not one."""
-    run: Row = {}
-    sent: dict[int, Row] = {}
-    refused: list[Row] = []
-    end = None
-    for line in _lines(path):
-        match line["what"]:
-            case "run":
-                run = line
-            case "refused":
-                refused += [{**row, "kind": None, "status": "rejected", "sent_at": None} for row in line["rows"]]
-            case "sent":
-                for row in line["rows"]:
-                    # Of a row that was sent several times, the first time is when it began.
-                    sent.setdefault(row["seq"], {"sent_at": line["at"], **row, "kind": line["kind"]})["status"] = (
-                        "unknown"
-                    )
-            case "fates":
-                for fate in line["rows"]:
-                    known = {name: value for name, value in fate.items() if value is not None}
-                    sent[fate["seq"]] = {**sent[fate["seq"]], **known, "answered_at": line["at"]}
-            case "end":
-                end = line
-    return Told(run, [*refused, *sent.values()], end) if run else None
+    found: dict[str, Row] = {what: msgspec.json.decode(text) for what, text in _lines(path) if what in {"run", "end"}}
+    return Told(path, found["run"], found.get("end")) if "run" in found else None
 
 
-def _lines(path: Path) -> Iterator[Row]:
-    for line in path.read_bytes().splitlines():
-        try:
-            yield msgspec.json.decode(line)
-        except msgspec.DecodeError:
-            return
+class _Head(msgspec.Struct):
+    what: str
+
+
+_HEADS = msgspec.json.Decoder(_Head)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    with path.open("rb") as lines:
+        for line in lines:
+            try:
+                yield _HEADS.decode(line).what, line
+            except msgspec.DecodeError:
+                return

@@ -8,9 +8,12 @@ what was pushed is found there by its key, and a mirror then removes nothing.
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +81,8 @@ PUSHED = ("created", "updated")
 """What a row has to have become for it to be one that this ledger has pushed."""
 SETTLE = 30.0
 """Seconds after which what was sent and never answered is done, or will not be."""
+AT_ONCE = 20_000
+"""Rows that are in memory at once when they are written down."""
 REJECTED = frozenset({"rejected", "unknown"})
 """What has become of rows that are to be pushed again."""
 
@@ -94,7 +99,7 @@ class Database(Protocol):
     def select(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
         """Give these columns of the rows where ``where`` holds."""
 
-    def replace(self, run_id: str, tables: dict[str, pa.Table]) -> None:
+    def replace(self, run_id: str, tables: dict[str, pa.RecordBatchReader]) -> None:
         """Put the rows of one run in the place of those that are there of it, making tables that are not there."""
 
 
@@ -210,7 +215,7 @@ class Ledger:
 
     def _unanswered(self, model: str) -> list[Row]:
         told = [journal.read(path) for path in self._journals(model)]
-        return [row for each in told if each and not each.end for row in each.rows if row["status"] == "unknown"]
+        return [row for each in told if each and not each.end for row in each.rows() if row["status"] == "unknown"]
 
     def _journals(self, model: str) -> list[Path]:
         return sorted(self.folder.glob(f"{model}.*{journal.SUFFIX}"))
@@ -251,25 +256,46 @@ def check_workspace(known: str, workspace: str) -> None:
         )
 
 
-def _tables(told: journal.Told) -> dict[str, pa.Table]:
-    run = {**told.run, **(told.end or {"status": "killed", **_counted(told.rows)}), "version": __version__}
+def _tables(told: journal.Told) -> dict[str, pa.RecordBatchReader]:
+    run = {**told.run, **(told.end or {"status": "killed", **_counted(told.rows())}), "version": __version__}
     shared = {name: run[name] for name in ("run_id", "workspace", "model_uuid", "model")}
-    rows = [
-        {**shared, **row, "record_id": row.get("id"), "source_row": row.get("row"), "column_name": row.get("column")}
-        for row in told.rows
-    ]
-    return {RUNS: _table(RUN_COLUMNS, [run]), ROWS: _table(ROW_COLUMNS, rows)}
+    return {RUNS: _table(RUN_COLUMNS, run, iter([{}])), ROWS: _table(ROW_COLUMNS, shared, told.rows())}
 
 
-def _counted(rows: Sequence[Row]) -> Row:
-    statuses = [row["status"] for row in rows]
-    return {name: statuses.count(name) for name in ("created", "updated", "removed", "rejected", "unknown")}
+def _counted(rows: Iterator[Row]) -> Row:
+    found = Counter(row["status"] for row in rows)
+    return {name: found[name] for name in ("created", "updated", "removed", "rejected", "unknown")}
 
 
-def _table(columns: dict[str, pa.DataType], rows: Sequence[Row]) -> pa.Table:
-    arrays = [pa.array([_cell(row.get(name), kind) for row in rows], kind) for name, kind in columns.items()]
-    return pa.Table.from_arrays(arrays, names=list(columns))
+def _table(columns: dict[str, pa.DataType], shared: Row, rows: Iterator[Row]) -> pa.RecordBatchReader:
+    """Give rows, with what all of them share, as a table of which a part at a time is in memory."""
+    schema = pa.schema(list(columns.items()))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        while some := [*islice(rows, AT_ONCE)]:
+            arrays = [
+                pa.array(
+                    [_cell(shared[name], kind)] * len(some)
+                    if name in shared
+                    else [_cell(row.get(_CALLED.get(name, name)), kind) for row in some],
+                    kind,
+                )
+                for name, kind in columns.items()
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+_CALLED = {"record_id": "id", "source_row": "row", "column_name": "column"}
+"""How a journal calls what columns of the ledger hold."""
 
 
 def _cell(value: Any, kind: pa.DataType) -> Any:
-    return parse_time(value) if kind == _TIME and isinstance(value, str) else value
+    return _moment(value) if kind == _TIME and isinstance(value, str) else value
+
+
+@lru_cache(maxsize=64)
+def _moment(text: str) -> datetime:
+    # Rows of one request share it.
+    return parse_time(text)

@@ -20,6 +20,8 @@ _TYPES = {
     pa.float64(): "DOUBLE PRECISION",
     pa.timestamp("us", tz="UTC"): "TIMESTAMP WITH TIME ZONE",
 }
+MEMORY = "512MB"
+"""What DuckDB may take while a push is written down."""
 TOGETHER = 500
 """Rows of one statement, where they go as values."""
 
@@ -35,7 +37,7 @@ def ledger_in(place: Any) -> Ledger:
     raise BadSettings("ledger: the path of a DuckDB file, or a dlt pipeline")
 
 
-def _definition(table: pa.Table) -> str:
+def _definition(table: pa.RecordBatchReader) -> str:
     return ", ".join(f"{sql.name(field.name)} {_TYPES[field.type]}" for field in table.schema)
 
 
@@ -60,7 +62,7 @@ class DuckDbFile:
             db = waiting(duckdb.connect, str(self._path), read_only=read_only)
         except duckdb.Error as error:
             raise DestinationRefused.from_cause(error, step="ledger") from None
-        db.execute("SET TimeZone = 'UTC'")
+        db.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'")
         return db
 
     def select(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
@@ -74,7 +76,7 @@ class DuckDbFile:
             names = ", ".join(columns)
             return db.execute(f"SELECT {names} FROM {self._schema}.{table} WHERE {where}").fetchall()
 
-    def replace(self, run_id: str, tables: dict[str, pa.Table]) -> None:
+    def replace(self, run_id: str, tables: dict[str, pa.RecordBatchReader]) -> None:
         """Put the rows of one run in the place of those that are there of it."""
         fresh = not self._path.exists()
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +112,7 @@ class PipelineTables:
             except DestinationUndefinedEntity:
                 return []
 
-    def replace(self, run_id: str, tables: dict[str, pa.Table]) -> None:
+    def replace(self, run_id: str, tables: dict[str, pa.RecordBatchReader]) -> None:
         """Put the rows of one run in the place of those that are there of it."""
         with self._pipeline.sql_client() as client:
             if not client.has_dataset():
@@ -123,10 +125,11 @@ class PipelineTables:
                     self._insert(client, qualified, table)
 
     @staticmethod
-    def _insert(client: Any, qualified: str, table: pa.Table) -> None:
+    def _insert(client: Any, qualified: str, table: pa.RecordBatchReader) -> None:
         names = ", ".join(map(sql.name, table.schema.names))
         places = "(" + ", ".join(["%s"] * len(table.schema.names)) + ")"
-        for batch in table.to_batches(max_chunksize=TOGETHER):
+        parts = (batch.slice(start, TOGETHER) for batch in table for start in range(0, batch.num_rows, TOGETHER))
+        for batch in parts:
             rows = [list(row.values()) for row in batch.to_pylist()]
             values = ", ".join([places] * len(rows))
             client.execute_sql(

@@ -13,7 +13,7 @@ from cargo_source.pull import sql
 from cargo_source.pull.records import Model
 from cargo_source.pull.session import Session
 from cargo_source.pull.times import format_time
-from cargo_source.push.compare import MODES, Comparison, Mode
+from cargo_source.push.compare import MODES, PAIRED, Comparison, Mode
 from cargo_source.push.door import incoming
 from cargo_source.push.facts import Counts, Facts
 from cargo_source.push.hooks import add_digests, hooked
@@ -165,7 +165,7 @@ class Planning:
         with Present(self.session, self.target).view(store.db, "present", columns, watched.fields) as picked:
             comparison.make("changes", "refused")
             counts = count(store, comparison)
-            touched(store.db, comparison, sorted(fields - {"_id"}))
+            touched(store.db, comparison, sorted(watched.fields - {"_id"}))
             radius = watched.radius(Touched(store.db, "present", "after", "removed"))
         for table in ("after", "removed"):
             store.db.execute(f"DROP TABLE {table}")
@@ -207,9 +207,7 @@ def count(store: PlanStore, comparison: Comparison) -> Counts:
     kinds = {str(k): int(n) for k, n in store.db.execute("SELECT kind, count(*) FROM changes GROUP BY 1").fetchall()}
     source, refused, known = store.count("source"), store.count("refused"), comparison.known
     creates, updates = kinds.get("create", 0), kinds.get("update", 0)
-    matched = store.db.execute(
-        f"SELECT count(*) FROM source s ANTI JOIN refused r ON s.row = r.row SEMI JOIN present p ON {comparison.match}"
-    ).fetchall()[0][0]
+    matched = store.db.execute(f"SELECT count(*) FROM {PAIRED} ANTI JOIN refused USING (row)").fetchall()[0][0]
     untracked = 0
     if comparison.mode == "mirror" and comparison.tracked:
         others = f"FROM present p ANTI JOIN source s ON {comparison.match} ANTI JOIN tracked t ON p._id = t.id"

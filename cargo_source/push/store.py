@@ -22,6 +22,8 @@ from cargo_source.push.target import Mapped
 
 MEMORY = "512MB"
 """What DuckDB may take for a plan; what does not fit waits on disk."""
+QUICK = {"force_compression": "uncompressed"}
+"""A plan lives for minutes, and each of its rows is numbered: to pack a source took a third of bringing it in."""
 FILE = "plan.duckdb"
 
 
@@ -44,7 +46,12 @@ class PlanStore:
         self._finalizer = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         if saved is not None:
             shutil.copyfile(saved, self.folder / FILE)
-        config: dict[str, Any] = {"memory_limit": MEMORY, "threads": 2, "temp_directory": str(self.folder / "spilled")}
+        config: dict[str, Any] = {
+            "memory_limit": MEMORY,
+            "threads": 2,
+            "temp_directory": str(self.folder / "spilled"),
+            **QUICK,
+        }
         self.db = duckdb.connect(str(self.folder / FILE), config=config)
         (self.folder / FILE).chmod(0o600)
         self.db.execute("SET TimeZone = 'UTC'")
