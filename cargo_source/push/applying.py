@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -131,9 +131,8 @@ class Applying:
         # A join waits on disk for what does not fit, as set operations do not.
         alike = " AND ".join(f"c.{name} IS NOT DISTINCT FROM f.{name}" for name in ("kind", "id", "row"))
         other = " OR ".join(f"c.{name} IS DISTINCT FROM f.{name}" for name in ("kind", "data", "before"))
-        moved = db.execute(f"SELECT count(*) FROM changes c FULL JOIN fresh f ON {alike} WHERE {other}").fetchall()[0][
-            0
-        ]
+        both = f"FROM changes c FULL JOIN fresh f ON {alike} WHERE {other}"
+        moved = db.execute(f"SELECT count(*) {both}").fetchall()[0][0]
         if moved:
             raise StalePlan(
                 f"{self.facts.model}: the model has changed since this plan was made ({moved:,} of"
@@ -182,7 +181,8 @@ class Applying:
 
     def _batches(self, kind: str, sender: Sender, pool: ThreadPoolExecutor) -> Iterator[list[Fate]]:
         """Send the changes of a kind, several batches at once, and give what became of each."""
-        changes = _Reader(self.store, kind, None if self.keys == "clear" else self.session.pseudonym.reveal_salt())
+        salt = None if self.facts.ledger_keys == "clear" else self._pseudonym.reveal_salt()
+        changes = _Reader(self.store, kind, salt)
         waiting: deque[Future[list[Fate]]] = deque()
         stopped: Stopped | None = None
         try:

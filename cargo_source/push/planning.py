@@ -161,7 +161,6 @@ class Planning:
     def _compared(self, store: PlanStore, comparison: Comparison) -> dict[str, Any]:
         watched = watchers(self.session, self.target.model, self.models, self.target.shape)
         columns = [mapped.column for mapped in comparison.columns]
-        fields = {column.field for column in columns} | watched.fields
         with Present(self.session, self.target).view(store.db, "present", columns, watched.fields) as picked:
             comparison.make("changes", "refused")
             counts = count(store, comparison)
