@@ -83,7 +83,8 @@ def random_frame(random, before, key):
     """Draw rows: some that are as they are, some that differ, some that are new, some that cannot be pushed."""
     others = [name for name in COLUMNS if name != key]
     columns = [key, *random.sample(others, random.randrange(0, len(others) + 1))]
-    known = [row for row in before.values() if row[key] is not None]
+    # By key: identifiers of rows that were pushed before are others each time.
+    known = sorted((row for row in before.values() if row[key] is not None), key=lambda row: row[key])
     rows = []
     for row in random.sample(known, min(len(known), random.randrange(0, 8))):
         kept = random.random() < 0.4
@@ -141,7 +142,8 @@ def written(box, since):
 
 def meddle(random, box, model, before):
     """Let another writer change a row or two. Gives whether anything changed."""
-    rows = random.sample(sorted(before), min(2, len(before)))
+    there = sorted(before, key=lambda each: str(before[each]["domain"]))
+    rows = random.sample(there, min(2, len(there)))
     if not rows:
         return False
     if random.random() < 0.3:
