@@ -83,6 +83,30 @@ def test_a_merge_and_nested_runs_are_measured(tmp_path):
     assert "| 900 |" in table
 
 
+@pytest.mark.long
+def test_a_push_is_measured(tmp_path):
+    """All rows of a push arrive, many in flight and one, and each of its four figures is there with its floor."""
+    ran("bench.py", "--only", "push", "--scale", 0.0005, "--rounds", 1, "--cache", tmp_path / "c", "--out", tmp_path)
+    table = (tmp_path / "results.md").read_text()
+    assert "failed:" not in table
+    lines = [line for line in table.splitlines() if "push" in line or "plan" in line or "in flight" in line]
+    assert {floor for line in lines for floor in ("≥ 12x", "≤ 5 s", "≤ 2x", "≤ 1.3x") if f"| {floor} |" in line} == {
+        *("≥ 12x", "≤ 5 s", "≤ 2x", "≤ 1.3x")
+    }
+
+
+def test_the_server_takes_writes_and_counts_them(cache):
+    """A creation is answered with rows that have identifiers, in another order, and all that was sent is counted."""
+    with serving(cache, "--rows", ROWS) as url:
+        rows = [{"data": {"domain": f"{n}.example", "employees": n}} for n in range(3)]
+        stored = post(url, "/v1/storage/records/createBulk", {"records": rows})["records"]
+        with urllib.request.urlopen(url + "/_bench/counts") as answer:
+            written = json.load(answer)["written"]
+    assert [row["employees"] for row in stored] == [2, 1, 0]
+    assert len({row["_id"] for row in stored}) == 3
+    assert written == {"create": 3, "update": 0, "remove": 0}
+
+
 def test_the_server_gives_the_same_rows_by_every_lane(cache):
     """Pages of any offset and length, parquet and csv hold the same rows, in one order."""
     with serving(cache, "--rows", ROWS) as url:
