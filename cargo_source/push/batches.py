@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from cargo_source.errors import BadSettings, FixTheData
 
-BATCH = 20_000
+BATCH = 61_440
 """Most rows of a batch: what is made of one is in memory."""
 BYTES = 16 << 20
 """About as much as a batch may hold, where its rows are long."""

@@ -26,12 +26,13 @@ def checked(text: str, cargo: str) -> str | None:
         raise Unfit(NO_JSON) from None
     if value is None:
         return None
-    _check(value, cargo)
+    # With so few brackets it cannot be deep, and no walk has to show it.
+    _check(value, cargo, is_shallow=text.count("{") + text.count("[") <= DEEPEST)
     return text.strip()
 
 
-def _check(value: Any, cargo: str) -> None:
-    if not _is_shallow(value, DEEPEST):
+def _check(value: Any, cargo: str, *, is_shallow: bool = False) -> None:
+    if not (is_shallow or _is_shallow(value, DEEPEST)):
         raise Unfit(DEEP)
     if cargo in SHAPES and not isinstance(value, SHAPES[cargo][0]):
         raise Unfit(f"is no {SHAPES[cargo][1]}, which the column takes")

@@ -1,6 +1,7 @@
 """A source's rows, brought into DuckDB as a model takes them: numbered, typed, and with the reason where one is not."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -64,11 +65,19 @@ def stage(
     with _frugal(db, len(columns)):
         _run(db, f"CREATE TABLE source AS {select}", schema.empty_table())
         rows = 0
-        for batch in incoming.batches:
-            # Each batch is committed by itself: what one statement writes stays in memory till its end.
-            _run(db, f"INSERT INTO source {select}", _given(schema, columns, batch, rows))
-            rows += batch.num_rows
-            watch(rows)
+        # A batch is made while the one before it is written.
+        with ThreadPoolExecutor(1, thread_name_prefix="cargo-staging") as writing:
+            written: Future[None] | None = None
+            for batch in incoming.batches:
+                given = _given(schema, columns, batch, rows)
+                if written is not None:
+                    written.result()
+                # Each batch is committed by itself: what one statement writes stays in memory till its end.
+                written = writing.submit(_run, db, f"INSERT INTO source {select}", given)
+                rows += batch.num_rows
+                watch(rows)
+            if written is not None:
+                written.result()
 
 
 MEMORY, OF_COLUMN = 64, 2

@@ -20,8 +20,8 @@ from cargo_source.push.compare import add_canonical
 from cargo_source.push.facts import Facts
 from cargo_source.push.target import Mapped
 
-MEMORY = "512MB"
-"""What DuckDB may take for a plan; what does not fit waits on disk."""
+MEMORY, OF_COLUMN = 192, 16
+"""Megabytes that DuckDB may take for a plan, and for each of its columns; what does not fit waits on disk."""
 QUICK = {"force_compression": "uncompressed"}
 """A plan lives for minutes, and each of its rows is numbered: to pack a source took a third of bringing it in."""
 FILE = "plan.duckdb"
@@ -47,7 +47,7 @@ class PlanStore:
         if saved is not None:
             shutil.copyfile(saved, self.folder / FILE)
         config: dict[str, Any] = {
-            "memory_limit": MEMORY,
+            "memory_limit": f"{MEMORY}MB",
             "threads": 2,
             "temp_directory": str(self.folder / "spilled"),
             **QUICK,
@@ -56,6 +56,10 @@ class PlanStore:
         (self.folder / FILE).chmod(0o600)
         self.db.execute("SET TimeZone = 'UTC'")
         add_canonical(self.db)
+
+    def _give_room(self, columns: int) -> None:
+        """Let DuckDB take memory for rows of so many columns."""
+        self.db.execute(f"SET memory_limit = '{MEMORY + OF_COLUMN * columns}MB'")
 
     def close(self) -> None:
         """Remove it."""
@@ -83,11 +87,14 @@ class PlanStore:
         rows = [asdict(each) for each in columns]
         self.db.execute("CREATE OR REPLACE TABLE columns (key INTEGER, columns VARCHAR)")
         self.db.execute("INSERT INTO columns VALUES (?, ?)", [key, json.dumps(rows)])
+        self._give_room(len(rows))
 
     def columns(self) -> tuple[list[Mapped], int]:
         """Give what :meth:`keep_columns` wrote down."""
         key, text = self.db.execute("FROM columns").fetchall()[0]
-        return [Mapped(**{**row, "column": Column(**row["column"])}) for row in json.loads(text)], int(key)
+        rows = json.loads(text)
+        self._give_room(len(rows))
+        return [Mapped(**{**row, "column": Column(**row["column"])}) for row in rows], int(key)
 
     def facts(self) -> Facts:
         """Give what the plan is for. Raises BadSettings where this is no plan of this version."""
