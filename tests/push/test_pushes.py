@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from tests.push.playing import play, play_faults
 from tests.small import small_box
 
+PARTS = 4
+"""Each property is played in parts, which processes of a test run share among them."""
+
 
 @pytest.fixture(scope="module")
 def own():
@@ -15,15 +18,17 @@ def own():
         yield box
 
 
-@settings(max_examples=60)
-@given(st.randoms(use_true_random=False))
-def test_a_push_does_what_its_mode_says_and_nothing_else(own, random):
+@pytest.mark.parametrize("part", range(PARTS))
+@settings(max_examples=60 // PARTS)
+@given(random=st.randoms(use_true_random=False))
+def test_a_push_does_what_its_mode_says_and_nothing_else(own, part, random):
     """What is planned is what the sandbox notes; another writer makes it stale; a second push is empty."""
     play(random, own)
 
 
-@settings(max_examples=40)
-@given(st.randoms(use_true_random=False))
-def test_answers_that_are_lost_cost_no_row_and_make_none_twice(own, random):
+@pytest.mark.parametrize("part", range(PARTS))
+@settings(max_examples=40 // PARTS)
+@given(random=st.randoms(use_true_random=False))
+def test_answers_that_are_lost_cost_no_row_and_make_none_twice(own, part, random):
     """Lost, cut and half-done writes, calls that are too large, rows that show late: exact in the end."""
     play_faults(random, own)
