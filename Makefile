@@ -43,7 +43,7 @@ unit: $(STAMP)  ## Run the tests
 witness: needs $(STAMP) $(CLIENT)  ## Let the vendor's own client read the sandbox (node, npm)
 	$(BIN)/pytest -m node $(WITNESS)
 
-soak: $(STAMP)  ## Play the properties at length: sequences, faults, clean syncs, kills; goes on where it was stopped
+soak: $(STAMP)  ## Play the properties at length: of syncs and of pushes; goes on where it was stopped
 	$(BIN)/python -m tests.soak
 
 $(CLIENT): $(WITNESS)/package.json $(WITNESS)/.npmrc | needs

@@ -109,7 +109,8 @@ class Sender:
                 self._tell(fates, [Fate(c.seq, "unsent") for c in batch])
                 raise
             self._refused(kind, batch, fates, error, repeats)
-        except (AuthError, PermissionDenied):
+        except (AuthError, Busy, PermissionDenied):
+            # It was refused as it is, whatever its rows: nothing of it was done.
             self._tell(fates, [Fate(c.seq, "unsent") for c in batch])
             raise
         except LOST as error:
