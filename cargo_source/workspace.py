@@ -239,6 +239,7 @@ class Workspace:
             only_rejected=True,
             allow_connector_models=True,
             try_dates=True,
+            ledger_keys=last["ledger_keys"],
         )
 
     def load_plan(
@@ -246,7 +247,7 @@ class Workspace:
     ) -> Plan:
         """Open a plan that was saved, to look at it or to apply it. Raises BadSettings where the file is none."""
         store = PlanStore.opened(Path(path))
-        return self._plan(store, store.facts(), self._ledger(ledger, None), limits or Limits(), watch)
+        return self._plan(store, store.recounted(), self._ledger(ledger, None), limits or Limits(), watch)
 
     def _plan(self, store: PlanStore, facts: Facts, ledger: Ledger, limits: Limits, watch: Watch) -> Plan:
         def apply(store: PlanStore, facts: Facts, watch: Watch) -> PushReport:

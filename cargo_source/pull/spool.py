@@ -67,6 +67,13 @@ class Chunk:
     rows: int
 
 
+def _sweep() -> None:
+    """Remove what processes that were killed have left among temporary files: nobody goes on with it."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}[0-9]*-*"):
+        if not is_alive(folder.name.removeprefix(_PREFIX).partition("-")[0]):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Spool:
     """A private folder for the files of one sync.
 
@@ -78,6 +85,8 @@ class Spool:
         self.home = home
         if home is not None:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        else:
+            _sweep()
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=home))
         self._lock = threading.Lock()
         self._files = 0

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -20,7 +20,7 @@ from cargo_source.pull.shaping import Pseudonym
 from cargo_source.push.canary import Canary
 from cargo_source.push.compare import CREATE, KINDS, UPDATE, Comparison
 from cargo_source.push.facts import Facts
-from cargo_source.push.journal import Fate, Journal
+from cargo_source.push.journal import Fate, Journal, read
 from cargo_source.push.ledger import Ledger, check_workspace
 from cargo_source.push.planning import Watch
 from cargo_source.push.present import Present
@@ -59,13 +59,14 @@ class Applying:
         check_workspace(self.facts.workspace, str(self.session.state.get("workspace")))
         model = self.facts.model_uuid
         report = PushReport(self.run_id, self.facts.model, self.facts.mode, unchanged=self.facts.counts.unchanged)
-        with self.ledger.held(model, self.run_id):
+        with self.ledger.held(self.session.client.settings.url, model, self.run_id):
             self.ledger.let_settle(model, self.session.sleep)
             for each in self.ledger.take_over(model):
                 report.notes.append(
                     f"push {each['run_id']} had been cut off: what became of its rows is written down now"
                 )
             if self.facts.counts.changes:
+                self._check_target()
                 self._check_fresh()
             journal = self.ledger.journal(model, self.run_id)
             started, before = time.monotonic(), self.session.client.stats.snapshot()[0].requests
@@ -78,6 +79,8 @@ class Applying:
                 except BaseException as stopped:  # noqa: BLE001 - whatever stopped it, what was done is written down; it is raised below
                     error = stopped
                     report.status, report.error = "stopped", str(stopped)
+                if error is not None:
+                    self._recount(report, journal)
                 report.seconds = time.monotonic() - started
                 report.requests = self.session.client.stats.snapshot()[0].requests - before
                 left = self.facts.counts.changes - report.applied - (report.rejected - self.facts.counts.refused)
@@ -95,6 +98,14 @@ class Applying:
             raise error
         return report
 
+    @staticmethod
+    def _recount(report: PushReport, journal: Journal) -> None:
+        """Count anew what became of rows: an interruption leaves answers that nobody has taken."""
+        if told := read(journal.path):
+            found = Counter(row["status"] for row in told.rows())
+            for name in ("created", "updated", "removed", "rejected", "unknown"):
+                setattr(report, name, found[name])
+
     def _begun(self) -> dict[str, object]:
         counts = self.facts.counts
         return {
@@ -106,6 +117,7 @@ class Applying:
             "mode": self.facts.mode,
             "key_column": self.facts.columns[self.facts.key],
             "nulls": self.facts.nulls,
+            "ledger_keys": self.facts.ledger_keys,
             "columns": json.dumps(self.facts.columns, ensure_ascii=False),
             "source_rows": counts.source,
             "target_rows": counts.target,
@@ -119,6 +131,25 @@ class Applying:
 
     # Before anything is sent ---------------------------------------------------------------------------------------
 
+    def _check_target(self) -> None:
+        """Raise BadSettings or StalePlan where the model takes no longer what the plan would write."""
+        self.target.check(allow_connector_models=self.facts.allow_connector_models)
+        if self.target.takes_ingest:
+            return
+        takes = self.target.writable
+        fields = {column.field: column for column in self.target.shape.columns}
+        for each in self.store.columns()[0]:
+            now = (
+                fields.get(each.slug)
+                if self.target.is_identity(each.slug)
+                else getattr(takes.get(each.slug), "column", None)
+            )
+            if now is None or now.type != each.column.type:
+                raise StalePlan(
+                    f"{self.facts.model}: column {each.slug!r} is no longer as it was when this plan was made: make the"
+                    " plan anew"
+                )
+
     def _check_fresh(self) -> None:
         """Plan once more against the model as it is now. Raises StalePlan where other rows would be changed."""
         db = self.store.db
@@ -130,7 +161,7 @@ class Applying:
             comparison.make("fresh", "fresh_refused")
         # A join waits on disk for what does not fit, as set operations do not.
         alike = " AND ".join(f"c.{name} IS NOT DISTINCT FROM f.{name}" for name in ("kind", "id", "row"))
-        other = " OR ".join(f"c.{name} IS DISTINCT FROM f.{name}" for name in ("kind", "data", "before"))
+        other = " OR ".join(f"c.{name} IS DISTINCT FROM f.{name}" for name in ("kind", "key", "data", "before"))
         both = f"FROM changes c FULL JOIN fresh f ON {alike} WHERE {other}"
         moved = db.execute(f"SELECT count(*) {both}").fetchall()[0][0]
         if moved:
@@ -237,8 +268,8 @@ class Applying:
             return []
         return Canary(self.target, sender).fly(kind, first[0])
 
-    def _remembered(self, key: str | None) -> str:
-        return (key or "") if self.facts.ledger_keys == "clear" else self._pseudonym(key or "")
+    def _remembered(self, key: str | None) -> str | None:
+        return key if key is None or self.facts.ledger_keys == "clear" else self._pseudonym(key)
 
     @property
     def _pseudonym(self) -> Pseudonym:

@@ -28,7 +28,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("max_delete_pct", "max_change_pct", "max_create_pct"):
             value = getattr(self, name)
-            if value is not None and value < 0:
+            if value is not None and not (isinstance(value, int | float) and value >= 0):
                 raise BadSettings(f"{name}: a share in percent, 0 or more")
 
 

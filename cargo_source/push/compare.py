@@ -24,6 +24,7 @@ CREATE, UPDATE, REMOVE = KINDS = ("create", "update", "remove")
 
 NO_KEY = "has no key"
 EMPTY_KEY = "has an empty key"
+NUL_KEY = "has a key with a NUL character, which no query can name"
 TWICE = "shares its key with another row of the source"
 AMBIGUOUS = "has a key that several records of the model share"
 NO_RECORD = "names a record that is not there; Cargo makes identifiers itself"
@@ -86,6 +87,7 @@ class Comparison:
         tests = [
             (f"{key} IS NULL", NO_KEY),
             (f"{key}::VARCHAR = ''", EMPTY_KEY),
+            (f"contains({key}::VARCHAR, chr(0))", NUL_KEY),
             (f"{key} IN ({shared})", TWICE),
             (f"row IN (SELECT row FROM {PAIRED} WHERE records > 1)", AMBIGUOUS),
         ]
@@ -101,7 +103,7 @@ class Comparison:
     def unreadable_keys(self) -> bool:
         """Whether the source has rows of which nobody can say which record they stand for."""
         slug = sql.text(self.columns[self.key].slug)
-        test = f"v{self.key} IS NULL OR bad_column = {slug}"
+        test = f"v{self.key} IS NULL OR v{self.key}::VARCHAR = '' OR bad_column = {slug}"
         return self._one(f"SELECT count(*) FROM source WHERE {test}") > 0
 
     # Changes -------------------------------------------------------------------------------------------------------
@@ -132,9 +134,11 @@ class Comparison:
     def _removes(self) -> str:
         there = f"p.{self._there}"
         mine = f" SEMI JOIN {self.tracked} t ON p._id = t.id" if self.tracked else ""
+        # What a record holds now shows later whether somebody else has changed it.
+        cells = [self._sent(place, f"p.{self._field(place)}", "true") for place in range(len(self.columns))]
         # A row that is in the source and cannot be pushed is in the source all the same.
         return (
-            f"SELECT '{REMOVE}', p._id, NULL, {there}::VARCHAR, [], NULL, NULL FROM present p{mine}"
+            f"SELECT '{REMOVE}', p._id, NULL, {there}::VARCHAR, [], NULL, {_object(cells)} FROM present p{mine}"
             f" ANTI JOIN source s ON {self.match} WHERE {there} IS NOT NULL"
         )
 

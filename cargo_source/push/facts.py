@@ -52,6 +52,7 @@ class Facts:
     notes: tuple[str, ...] = ()
     ledger_keys: str = "hash"
     """How the ledger remembers keys: by their digest, or as they are ("clear")."""
+    allow_connector_models: bool = False
     cells: dict[str, int] = field(default_factory=dict)
     """How many cells of each column an update would change."""
     reasons: dict[str, int] = field(default_factory=dict)

@@ -8,6 +8,7 @@ what was pushed is found there by its key, and a mirror then removes nothing.
 import json
 import logging
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from filelock import FileLock, Timeout
 from cargo_source import __version__
 from cargo_source.errors import BadSettings, Busy, SettingsError
 from cargo_source.pull import sql
+from cargo_source.pull.digest import digest_of
 from cargo_source.pull.times import parse_time
 from cargo_source.push import journal
 
@@ -39,6 +41,7 @@ RUN_COLUMNS: dict[str, pa.DataType] = {
     "model": _TEXT,
     "mode": _TEXT,
     "nulls": _TEXT,
+    "ledger_keys": _TEXT,
     "key_column": _TEXT,
     "columns": _TEXT,
     "status": _TEXT,
@@ -67,6 +70,8 @@ ROW_COLUMNS: dict[str, pa.DataType] = {
     "workspace": _TEXT,
     "model_uuid": _TEXT,
     "model": _TEXT,
+    "mode": _TEXT,
+    "key_column": _TEXT,
     "key": _TEXT,
     "kind": _TEXT,
     "status": _TEXT,
@@ -77,8 +82,6 @@ ROW_COLUMNS: dict[str, pa.DataType] = {
     "sent_at": _TIME,
     "answered_at": _TIME,
 }
-PUSHED = ("created", "updated")
-"""What a row has to have become for it to be one that this ledger has pushed."""
 SETTLE = 30.0
 """Seconds after which what was sent and never answered is done, or will not be."""
 AT_ONCE = 20_000
@@ -111,10 +114,10 @@ class Ledger:
 
     # What it knows -------------------------------------------------------------------------------------------------
 
-    def tracked(self, workspace: str, model: str) -> list[str]:
-        """Give the records of a model that it has pushed."""
-        statuses = ", ".join(map(sql.text, PUSHED))
-        where = f"{_of(workspace, model)} AND status IN ({statuses}) AND record_id IS NOT NULL"
+    def tracked(self, workspace: str, model: str, key: str) -> list[str]:
+        """Give the records of a model that are its own: made by pushes by this key, or written by mirrors by it."""
+        own = f"key_column = {sql.text(key)} AND (status = 'created' OR (status = 'updated' AND mode = 'mirror'))"
+        where = f"{_of(workspace, model)} AND record_id IS NOT NULL AND {own}"
         return sorted(str(found) for (found,) in self.database.select(ROWS, ["DISTINCT record_id"], where))
 
     def last_columns(self, workspace: str, model: str, key: str) -> set[str]:
@@ -129,7 +132,7 @@ class Ledger:
 
         Raises BadSettings where there was none, or where there were several models and none is named.
         """
-        names = ["started_at", "model_uuid", "model", "mode", "nulls", "key_column", "columns"]
+        names = ["started_at", "model_uuid", "model", "mode", "nulls", "key_column", "columns", "ledger_keys"]
         found = sorted(self.database.select(RUNS, names, _called(model)))
         if not found:
             raise BadSettings(
@@ -137,10 +140,11 @@ class Ledger:
             )
         if several := sorted({str(each[2]) for each in found if each[1] != found[-1][1]}):
             raise BadSettings(f"this ledger knows of pushes to several models: say which of {', '.join(several)}")
-        _, uuid, _, mode, nulls, slug, text = found[-1]
+        _, uuid, _, mode, nulls, slug, text, ledger_keys = found[-1]
         columns: dict[str, str] = json.loads(text)
         key = next(name for name, mapped in columns.items() if mapped == slug)
-        return {"model_uuid": uuid, "mode": mode, "nulls": nulls, "key": key, "columns": columns}
+        how = {"mode": mode, "nulls": nulls, "key": key, "columns": columns, "ledger_keys": ledger_keys}
+        return {"model_uuid": uuid, **how}
 
     def rejected(self, workspace: str, model: str) -> list[str]:
         """Give the keys, as they are remembered, of rows that were rejected or lost when they were last pushed."""
@@ -150,7 +154,10 @@ class Ledger:
     def rejects(self, model: str | None = None) -> list[Row]:
         """Give the rows that were rejected or lost when they were last pushed, with the reasons; the newest first."""
         found = [row for row in self._last_fates(_called(model)) if row["status"] in REJECTED]
-        return [{name: value for name, value in row.items() if name != "model_uuid"} for row in reversed(found)]
+        return [
+            {name: value for name, value in row.items() if name not in {"model_uuid", "run_id"}}
+            for row in reversed(found)
+        ]
 
     def _last_fates(self, where: str) -> list[Row]:
         """Give what last became of each row that was ever rejected, in the order of the pushes.
@@ -166,17 +173,18 @@ class Ledger:
             some = ", ".join(map(sql.text, keys[start : start + TOGETHER]))
             rows += self.database.select(ROWS, _FATE, f"{where} AND key IN ({some})")
         newest = {uuid: run for run, uuid in self._runs(where)}
-        last: dict[object, Row] = {}
+        last: dict[object, list[Row]] = {}
         for run, uuid, called, place, column, reason, key, status in sorted(
             rows, key=lambda row: (str(begun.get(row[0])), row[3] or 0)
         ):
             if key is None and run != newest[uuid]:
                 continue
             told = {"model": called, "row": place, "column": column, "reason": reason, "key": key, "status": status}
-            # What came later stands at the end.
-            last.pop((uuid, key or place), None)
-            last[uuid, key or place] = {"model_uuid": uuid, **told, "at": str(begun.get(run) or "")[:19]}
-        return [*last.values()]
+            told |= {"model_uuid": uuid, "run_id": run, "at": str(begun.get(run) or "")[:19]}
+            # What came later stands at the end; rows of one push may share a key.
+            before = last.pop((uuid, key or place), [])
+            last[uuid, key or place] = [*(each for each in before if each["run_id"] == run), told]
+        return [row for rows in last.values() for row in rows]
 
     def _runs(self, where: str) -> list[tuple[str, str]]:
         """Give the pushes and their models in the order of time."""
@@ -186,11 +194,18 @@ class Ledger:
     # What is at work -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def held(self, model: str, run_id: str) -> Iterator[None]:
-        """Hold the right to push to a model. Raises Busy, which names the push that has it; a dead one has not."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        owner = self.folder / f"{model}.running"
-        lock = FileLock(self.folder / f"{model}.lock", mode=0o600)
+    def held(self, url: str, model: str, run_id: str) -> Iterator[None]:
+        """Hold the right to push to a model of the workspace at ``url``, whatever ledger others have.
+
+        Raises Busy, which names the push that has it; a dead one has not.
+        """
+        try:
+            for folder in (self.folder, locks := _locks()):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadSettings(f"ledger: {self.folder} cannot be made: {error.strerror}") from None
+        name = f"{model}-{digest_of(url)}"
+        owner, lock = locks / f"{name}.running", FileLock(locks / f"{name}.lock", mode=0o600)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -237,6 +252,11 @@ class Ledger:
         return cut_off
 
 
+def _locks() -> Path:
+    """Give where pushes hold the models that they write to: one place for all ledgers of a person on this machine."""
+    return Path(tempfile.gettempdir()) / f"cargo-source-pushes-{os.getuid()}"
+
+
 def _called(model: str | None) -> str:
     if model is None:
         return "true"
@@ -258,7 +278,7 @@ def check_workspace(known: str, workspace: str) -> None:
 
 def _tables(told: journal.Told) -> dict[str, pa.RecordBatchReader]:
     run = {**told.run, **(told.end or {"status": "killed", **_counted(told.rows())}), "version": __version__}
-    shared = {name: run[name] for name in ("run_id", "workspace", "model_uuid", "model")}
+    shared = {name: run[name] for name in ("run_id", "workspace", "model_uuid", "model", "mode", "key_column")}
     return {RUNS: _table(RUN_COLUMNS, run, iter([{}])), ROWS: _table(ROW_COLUMNS, shared, told.rows())}
 
 

@@ -12,6 +12,8 @@ from cargo_source.errors import BadSettings, DestinationRefused
 from cargo_source.pull import sql
 from cargo_source.push.ledger import Ledger
 
+NO_DATABASE = frozenset({".parquet", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".gz", ".xlsx", ".plan"})
+"""Files that DuckDB would read as tables, and keep nothing in."""
 SCHEMA = "cargo"
 """The schema that the ledger's tables are in, as that of a sync by default."""
 _TYPES = {
@@ -30,6 +32,8 @@ def ledger_in(place: Any) -> Ledger:
     """Open the ledger in a DuckDB file, given by its path, or in the destination of a dlt pipeline."""
     if isinstance(place, str | Path):
         path = Path(place)
+        if path.suffix.casefold() in NO_DATABASE:
+            raise BadSettings(f"ledger: {path} is no DuckDB file; take one that ends in .duckdb")
         return Ledger(DuckDbFile(path), path.parent / f"{path.name}.pushes")
     if hasattr(place, "sql_client"):
         folder = Path(place.pipelines_dir) / f"{place.pipeline_name}.pushes"

@@ -87,8 +87,8 @@ class Planning:
         columns = taken(came, mapping)
         store = PlanStore()
         try:
-            stage(store.db, came, columns, self.wish.nulls, lambda rows: self.watch("source", rows, None))
             place = next(place for place, each in enumerate(columns) if each.name == key)
+            stage(store.db, came, columns, self.wish.nulls, lambda rows: self.watch("source", rows, None), place)
             if self.wish.only_rejected:
                 self._keep_rejected(store.db, place, workspace)
             comparison = self._comparison(store, [each.mapped for each in columns], place, workspace)
@@ -106,6 +106,7 @@ class Planning:
                 columns={name: mapped.slug for name, mapped in mapping.items()},
                 notes=tuple(self.notes),
                 ledger_keys=self.wish.ledger_keys,
+                allow_connector_models=self.wish.allow_connector_models,
                 **found,
             )
             store.keep(facts)
@@ -150,7 +151,7 @@ class Planning:
         store.keep_columns(columns, place)
         tracked = None if self.wish.remove_untracked else "tracked"
         if self.wish.mode == "mirror" and tracked:
-            ids = self.ledger.tracked(workspace, self.target.model.uuid)
+            ids = self.ledger.tracked(workspace, self.target.model.uuid, columns[place].slug)
             known = pa.table({"id": pa.array(ids, pa.string())})
             db.register("known", known)
             db.execute("CREATE TABLE tracked AS SELECT id FROM known")

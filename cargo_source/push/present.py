@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -63,7 +64,8 @@ class Present:
                 chunk.path.unlink()
                 identity = next(each.name for each in self.target.shape.columns if each.field == "_id")
                 for key, id_ in zip(table[column.name].to_pylist(), table[identity].to_pylist(), strict=True):
-                    found.setdefault(key, []).append(id_)
+                    # JSON has one kind of number: a decimal is what a request says it is.
+                    found.setdefault(float(key) if isinstance(key, Decimal) else key, []).append(id_)
         return found
 
     def _settled(self, wanted: Pick) -> Picked:

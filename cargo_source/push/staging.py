@@ -51,7 +51,12 @@ def taken(incoming: Incoming, mapping: dict[str, Mapped]) -> list[Taken]:
 
 
 def stage(
-    db: duckdb.DuckDBPyConnection, incoming: Incoming, columns: Sequence[Taken], nulls: Nulls, watch: Watch
+    db: duckdb.DuckDBPyConnection,
+    incoming: Incoming,
+    columns: Sequence[Taken],
+    nulls: Nulls,
+    watch: Watch,
+    key: int = 0,
 ) -> None:
     """Write the source into the table ``source`` of ``db``.
 
@@ -59,7 +64,9 @@ def stage(
     cell cannot be taken as it is. Raises FixTheData where the source cannot be read, or where its rows have no room.
     """
     values = ", ".join(f"{each.cell.value} AS v{place}" for place, each in enumerate(columns))
-    problems = [(each.mapped.slug, _problem(each, place, nulls)) for place, each in enumerate(columns)]
+    # Of a row with several problems that of its key is told: without it nobody knows which record it stands for.
+    order = sorted(range(len(columns)), key=lambda place: place != key)
+    problems = [(columns[place].mapped.slug, _problem(columns[place], place, nulls)) for place in order]
     select = f"SELECT row, {values}, {_bad(problems)} FROM batch"
     schema = _schema(incoming, columns)
     with _frugal(db, len(columns)):

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -106,7 +106,20 @@ class PlanStore:
             raise BadSettings(
                 f"this plan was made by version {version} of cargo_source, not {__version__}: make it anew"
             )
-        return Facts.of_json(json.loads(text))
+        try:
+            return Facts.of_json(json.loads(text))
+        except (ValueError, KeyError, TypeError):
+            raise BadSettings("this file holds no plan that can be read: make it anew") from None
+
+    def recounted(self) -> Facts:
+        """Give what the plan is for, with the changes counted that are truly in it."""
+        facts = self.facts()
+        try:
+            found = dict(self.db.execute("SELECT kind, count(*) FROM changes GROUP BY 1").fetchall())
+        except duckdb.Error:
+            raise BadSettings("this file holds no plan that can be read: make it anew") from None
+        counts = {f"{kind}s": int(found.get(kind, 0)) for kind in ("create", "update", "remove")}
+        return replace(facts, counts=replace(facts.counts, **counts))
 
     def count(self, table: str) -> int:
         """Count the rows of a table."""

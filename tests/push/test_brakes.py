@@ -4,12 +4,14 @@ import stat
 from dataclasses import replace
 
 import duckdb
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 from cargo_source import Workspace
 from cargo_source.errors import BadSettings, Braked, SettingsError, StalePlan
 from cargo_source.push.brakes import Limits
+from tests.proxy import proxied
 from tests.push.playing import UNLIMITED, as_it_was, model_of, opened, stored, written
 from tests.small import small_box
 
@@ -265,7 +267,8 @@ def test_the_ledger_may_be_where_a_pipeline_loads(own, ws, tmp_path):
     one = "SELECT domain FROM cargo.default__companies ORDER BY domain LIMIT 1"
     wish = {"mode": "mirror", "columns": ["domain"], "limits": UNLIMITED}
     mirrored = ws.push(one, CALLED, key="domain", database=pipeline, **wish)
-    assert mirrored.counts.removes == 1
+    # What was only updated was there before, and stays.
+    assert (mirrored.counts.removes, mirrored.counts.untracked) == (0, len(companies(own)) - 1)
     with pipeline.sql_client() as client:
         runs = client.execute_sql("SELECT status, updated FROM _cargo_push_runs ORDER BY started_at")
         rows = client.execute_sql("SELECT count(*), count(record_id) FROM _cargo_push_rows WHERE status = 'updated'")
@@ -281,3 +284,126 @@ def test_the_key_goes_along_where_only_other_columns_are_named(own, ws, ledger):
     assert plan.facts.columns == {"domain": "domain", "industry": "industry"}
     plan = ws.push(rows, CALLED, key="domain", columns={"sector": "industry"}, ledger=ledger)
     assert plan.sample()[0]["cells"]["industry"]["after"] == "Mining"
+
+
+def mirrored(ws, ledger, rows, **wish):
+    """Plan a mirror of rows by their domain."""
+    table = pa.Table.from_pylist(rows)
+    return ws.push(table, CALLED, key="domain", mode="mirror", ledger=ledger, **{"limits": UNLIMITED, **wish})
+
+
+def test_a_mirror_is_stale_when_a_record_that_it_would_remove_was_changed(own, ws, ledger):
+    """Somebody has taken it up since: it is looked at once more before it goes."""
+    rows = [{"domain": f"mine-{n}.example", "name": "m"} for n in range(2)]
+    ws.push(pa.Table.from_pylist(rows), CALLED, key="domain", ledger=ledger).apply()
+    plan = mirrored(ws, ledger, rows[:1])
+    model = model_of(own, "default", "companies")
+    gone = next(key for key, row in companies(own).items() if row["domain"] == rows[1]["domain"])
+    own.world.writing.update(model, [(gone, {"name": "somebody's now"})])
+    with pytest.raises(StalePlan):
+        plan.apply()
+    assert gone in companies(own)
+
+
+def test_a_mirror_by_another_key_leaves_what_this_one_made(own, ws, ledger):
+    """Two sources with one ledger do not remove each other's records."""
+    rows = pa.table({"domain": ["mine.example"], "name": ["only mine"]})
+    ws.push(rows, CALLED, key="domain", ledger=ledger).apply()
+    other = pa.table({"name": ["another"], "industry": ["x"]})
+    plan = ws.push(
+        other, CALLED, key="name", mode="mirror", columns=["name", "industry"], ledger=ledger, limits=UNLIMITED
+    )
+    assert plan.counts.removes == 0
+
+
+@pytest.mark.parametrize("key", ["", None])
+def test_a_mirror_removes_nothing_where_a_key_says_nothing(ws, ledger, key):
+    """Whether it is null or empty, and whatever else is wrong with its row."""
+    rows = [{"domain": f"mine-{n}.example", "employeesCount": n} for n in range(2)]
+    ws.push(pa.Table.from_pylist(rows), CALLED, key="domain", ledger=ledger).apply()
+    frame = pd.DataFrame({"employeesCount": [0, "bad"], "domain": [rows[0]["domain"], key]}, dtype=object)
+    plan = ws.push(frame, CALLED, key="domain", mode="mirror", ledger=ledger, limits=UNLIMITED)
+    assert (plan.counts.removes, plan.counts.refused) == (0, 1)
+
+
+def test_a_key_that_no_query_can_name_is_refused(own, ws, ledger):
+    """A NUL character costs its row, and no other; nothing that was pushed shows in an error."""
+    rows = pa.table({"domain": ["good.example", "z\0z"]})
+    report = ws.push(rows, CALLED, key="domain", ledger=ledger).apply()
+    assert (report.created, report.rejected) == (1, 1)
+    assert "NUL" in report.rejects[0].reason
+
+
+@pytest.mark.parametrize("change", ["connector", "computed", "retyped", "gone"])
+def test_a_plan_is_not_applied_to_a_model_that_takes_it_no_longer(own, ledger, tmp_path, change):
+    """It was saved, and the model is another by now."""
+    first = min(companies(own).values(), key=lambda row: row["_id"])
+    rows = pa.table({"domain": [first["domain"]], "industry": ["renamed"]})
+    with opened(own) as ws:
+        path = ws.push(rows, CALLED, key="domain", ledger=ledger).save(tmp_path / "x.plan")
+
+    def otherwise(_method, path, answer):
+        if not path.startswith("storage/models/list"):
+            return answer
+        for model in answer["models"]:
+            if model["extractorSlug"] != "defineAccount":
+                continue
+            column = next(each for each in model["columns"] if each["slug"] == "industry")
+            match change:
+                case "connector":
+                    model["extractorSlug"] = "fetchObject"
+                case "computed":
+                    column["kind"] = "computed"
+                case "retyped":
+                    column["type"] = "object"
+                case _:
+                    model["columns"].remove(column)
+        return answer
+
+    since = len(own.world.writing.journal)
+    with proxied(own, after=otherwise) as door, opened(door) as ws, pytest.raises((StalePlan, BadSettings)):
+        ws.load_plan(path, ledger=ledger).apply()
+    assert not written(own, since)
+
+
+def test_a_plan_that_was_tampered_with_is_counted_anew(own, ws, ledger, tmp_path):
+    """What it says of itself does not get past a brake."""
+    table = as_table(own, name=lambda _: "x")
+    path = ws.push(table, CALLED, key="domain", mode="update", ledger=ledger).save(tmp_path / "x.plan")
+    rows = len(companies(own))
+    with duckdb.connect(str(path)) as db:
+        db.execute(f"UPDATE plan SET facts = replace(facts, '\"updates\": {rows}', '\"updates\": 1')")
+    plan = ws.load_plan(path, ledger=ledger)
+    assert plan.counts.updates == rows
+    assert plan.brakes
+    with duckdb.connect(str(path)) as db:
+        db.execute("UPDATE plan SET facts = '{}'")
+    with pytest.raises(BadSettings, match="no plan that can be read"):
+        ws.load_plan(path, ledger=ledger)
+
+
+@pytest.mark.parametrize("value", [float("nan"), "5", -1])
+def test_a_share_that_is_none_is_refused(value):
+    """A limit that compares with nothing would be none."""
+    with pytest.raises(BadSettings, match="a share in percent"):
+        Limits(max_change_pct=value)
+
+
+@pytest.mark.parametrize("name", ["l.parquet", "file/l.duckdb"])
+def test_a_ledger_that_can_hold_nothing_is_refused(ws, tmp_path, name):
+    """Before anything is sent, in a line."""
+    (tmp_path / "file").write_text("a file")
+    table = pa.table({"domain": ["new.example"]})
+    with pytest.raises(BadSettings, match="ledger:"):
+        ws.push(table, CALLED, key="domain", ledger=tmp_path / name).apply()
+
+
+def test_rows_without_a_key_are_listed_each_and_go_with_the_next_push(ws, ledger):
+    """Nobody can tell them from others, so those of the last push are all that count."""
+    from cargo_source.push.ledger_places import ledger_in
+
+    broken = pa.table({"domain": pa.array([None, None, "a.example", "a.example"], pa.string())})
+    ws.push(broken, CALLED, key="domain", ledger=ledger).apply()
+    assert sorted(each["row"] for each in ledger_in(ledger).rejects()) == [0, 1, 2, 3]
+    ws.push(pa.table({"domain": ["a.example"]}), CALLED, key="domain", ledger=ledger).apply()
+    assert ledger_in(ledger).rejects() == []

@@ -1,7 +1,6 @@
 """What becomes of rows on their way: refused ones are found, lost ones are looked up, credits end, writes differ."""
 
 import math
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -202,13 +201,17 @@ def test_a_record_that_goes_meanwhile_is_told(own, ledger):
 def test_the_second_of_two_pushes_to_one_model_is_refused(own, ledger):
     """It names the first one's number; a lock of a dead process is none."""
     from cargo_source.errors import Busy
+    from cargo_source.push.ledger import _locks
     from cargo_source.push.ledger_places import ledger_in
 
     model = model_of(own, "default", "companies")
-    with ledger_in(ledger).held(model, "first-run"), pytest.raises(Busy, match="push first-run"):
+    with ledger_in(ledger).held(own.url, model, "first-run"), pytest.raises(Busy, match="push first-run"):
         pushed(own, table_of(1), ledger)
-    folder = Path(f"{ledger}.pushes")
-    (folder / f"{model}.running").write_text("push of-the-dead (process 1)\n")
+    # The right is the model's, whatever ledger somebody brings along.
+    with ledger_in(ledger).held(own.url, model, "first-run"), pytest.raises(Busy, match="push first-run"):
+        pushed(own, table_of(1), ledger.with_name("other.duckdb"))
+    for owner in _locks().glob(f"{model}-*.lock"):
+        owner.with_suffix(".running").write_text("push of-the-dead (process 1)\n")
     assert pushed(own, table_of(1), ledger).created == 1
 
 
@@ -241,3 +244,22 @@ def test_keys_are_remembered_as_they_are_where_that_is_wanted(own, ledger):
         assert (("one.example",) in rows) == found
         with opened(own) as ws:
             assert ws.retry(table, ledger=ledger).counts.source == 1
+
+
+def test_an_interrupted_push_tells_what_was_done(own, ledger):
+    """Ctrl-C in the middle: the ledger has what is truly there, and the next push brings the rest."""
+
+    def interrupt(what, rows, _total):
+        if what == "rows" and rows:
+            raise KeyboardInterrupt
+
+    rows = len(stored(own, model_of(own, "default", "companies")))
+    with opened(own) as ws:
+        plan = ws.push(table_of(1500), CALLED, key="domain", ledger=ledger, limits=UNLIMITED).watched(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            plan.apply()
+    there = len(stored(own, model_of(own, "default", "companies"))) - rows
+    assert 0 < there < 1500
+    ((created, unsent, unknown),) = asked(ledger, "SELECT created, unsent, unknown FROM cargo._cargo_push_runs")
+    assert (created, unsent, unknown) == (there, 1500 - there, 0)
+    assert pushed(own, table_of(1500), ledger).created == 1500 - there
