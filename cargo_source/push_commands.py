@@ -45,8 +45,8 @@ def push(  # noqa: PLR0913 - each is a switch of the command
     mode: Annotated[
         str,
         typer.Option(
-            help="insert (new rows only), update (known ones only), upsert (both), mirror (both, and rows that were"
-            " pushed before and are gone from the source are removed) or fill_empty (cells that are null)."
+            help="insert (new rows only), update (known ones only), upsert (both), mirror (both, and records that"
+            " are this ledger's own and gone from the source are removed) or fill_empty (cells that are null)."
         ),
     ] = "upsert",
     columns: Columns = None,
@@ -77,7 +77,7 @@ def push(  # noqa: PLR0913 - each is a switch of the command
         bool, typer.Option("--allow-connector-models", help="Write into a model that a connector fills, too.")
     ] = False,
     remove_untracked: Annotated[
-        bool, typer.Option("--remove-untracked", help="Let a mirror remove rows that this ledger has not pushed.")
+        bool, typer.Option("--remove-untracked", help="Let a mirror remove records that are not this ledger's own.")
     ] = False,
     try_dates: Annotated[
         bool,

@@ -24,7 +24,7 @@ from cargo_source.pull.picked import Picked, pick_model
 from cargo_source.pull.picking import Names, Pick, pick
 from cargo_source.pull.records import Model, choose, list_models, shape_model
 from cargo_source.pull.segment_rows import SegmentRead, change_shape, check_filter, pick_change, pick_segment
-from cargo_source.pull.session import Session
+from cargo_source.pull.session import Session, Watch
 from cargo_source.pull.shapes import Shape
 from cargo_source.push.applying import Applying
 from cargo_source.push.brakes import Limits
@@ -33,7 +33,7 @@ from cargo_source.push.facts import Facts
 from cargo_source.push.ledger import Ledger
 from cargo_source.push.ledger_places import ledger_in
 from cargo_source.push.plan import Plan
-from cargo_source.push.planning import Planning, Watch, Wish
+from cargo_source.push.planning import Planning, Wish
 from cargo_source.push.report import PushReport
 from cargo_source.push.store import PlanStore
 from cargo_source.push.target import Columns, Target
@@ -235,7 +235,8 @@ class Workspace:
             nulls=last["nulls"],
             ledger=ledger,
             watch=watch,
-            limits=Limits(None, None, None),
+            # None of them may be in the source any more, or in the model.
+            limits=Limits(None, None, None, allow_empty=True, allow_no_known_key=True),
             only_rejected=True,
             allow_connector_models=True,
             try_dates=True,

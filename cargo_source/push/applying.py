@@ -15,14 +15,13 @@ from itertools import islice
 from cargo_source.errors import CargoError, DestinationRefused, StalePlan
 from cargo_source.explore import FOLD
 from cargo_source.pull.records import shape_model
-from cargo_source.pull.session import Session
+from cargo_source.pull.session import Session, Watch
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.push.canary import Canary
 from cargo_source.push.compare import CREATE, KINDS, UPDATE, Comparison
 from cargo_source.push.facts import Facts
 from cargo_source.push.journal import Fate, Journal, read
 from cargo_source.push.ledger import Ledger, check_workspace
-from cargo_source.push.planning import Watch
 from cargo_source.push.present import Present
 from cargo_source.push.report import PushReport
 from cargo_source.push.sending import Sender, Stopped

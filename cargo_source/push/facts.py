@@ -12,8 +12,8 @@ class Counts:
     """How many rows a plan creates, updates, removes, leaves as they are, or refuses.
 
     ``source`` rows came and ``target`` rows are in the model. ``unmatched`` have no record and would not make one, in
-    the modes that only update. ``known`` have a key that is in the model. ``untracked`` are records of the model that a
-    mirror would remove if it had pushed them.
+    the modes that only update. ``known`` have a key that is in the model. ``untracked`` are records that a mirror would
+    remove if they were its ledger's own.
     """
 
     source: int = 0

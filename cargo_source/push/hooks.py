@@ -45,8 +45,9 @@ class HookTarget(Target):
 
     @property
     def writable(self) -> dict[str, Mapped]:
-        """The columns that take values: those that are there, and any that come."""
-        return {**self.new, **super().writable}
+        """The columns that take values: those that are there, and any that come, but for the one that is made here."""
+        takes = {**self.new, **super().writable}
+        return {slug: mapped for slug, mapped in takes.items() if slug != PUSH_KEY}
 
 
 def hooked(target: Target, schema: pa.Schema, mode: str) -> HookTarget:

@@ -199,18 +199,17 @@ class Ledger:
 
         Raises Busy, which names the push that has it; a dead one has not.
         """
-        try:
-            for folder in (self.folder, locks := _locks()):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise BadSettings(f"ledger: {self.folder} cannot be made: {error.strerror}") from None
-        name = f"{model}-{digest_of(url)}"
+        locks, name = _locks(), f"{model}-{digest_of(url)}"
         owner, lock = locks / f"{name}.running", FileLock(locks / f"{name}.lock", mode=0o600)
         try:
+            for folder in (self.folder, locks):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
             other = owner.read_text().strip() if owner.exists() else "of unknown number"
             raise Busy(f"another push to this model is at work: {other}; wait for it to end, then plan anew") from None
+        except OSError as error:
+            raise BadSettings(f"ledger: {error.filename or self.folder} cannot be made: {error.strerror}") from None
         try:
             owner.write_text(f"push {run_id} (process {os.getpid()})\n")
             yield
@@ -219,13 +218,13 @@ class Ledger:
             lock.release()
 
     def let_settle(self, model: str, sleep: Callable[[float], None]) -> None:
-        """Wait for what a push that was cut off has sent last: Cargo may still be at it, and it shows only then."""
+        """Wait for what another push has sent last and was never answered: Cargo may still be at it."""
         sent = [row["sent_at"] for row in self._unanswered(model)]
         if not sent:
             return
         seconds = SETTLE - (datetime.now(UTC) - parse_time(max(sent))).total_seconds()
         if seconds > 0:
-            log.warning("a push was cut off just now: waiting %.0f s for what it sent to show", seconds)
+            log.warning("rows of another push are unanswered: waiting %.0f s for what it sent to show", seconds)
             sleep(seconds)
 
     def _unanswered(self, model: str) -> list[Row]:
@@ -254,7 +253,9 @@ class Ledger:
 
 def _locks() -> Path:
     """Give where pushes hold the models that they write to: one place for all ledgers of a person on this machine."""
-    return Path(tempfile.gettempdir()) / f"cargo-source-pushes-{os.getuid()}"
+    # Where there are no numbers of users, each has a temporary folder of his own.
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    return Path(tempfile.gettempdir()) / f"cargo-source-pushes-{user}"
 
 
 def _called(model: str | None) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cargo_source.errors import BadSettings
+from cargo_source.pull.session import Watch
 from cargo_source.push.brakes import Limits, check, reasons
 from cargo_source.push.facts import Counts, Facts
 from cargo_source.push.report import PushReport
@@ -15,7 +16,6 @@ from cargo_source.tabular import Grid
 SAMPLE = 10
 """Rows that are shown of a plan."""
 
-Watch = Callable[[str, int, int | None], None]
 Apply = Callable[[PlanStore, Facts, Watch], PushReport]
 
 

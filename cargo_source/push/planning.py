@@ -1,7 +1,7 @@
 """How a plan is made: the source is brought in, the model is read, both are compared. Nothing is sent."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from cargo_source.errors import BadSettings
 from cargo_source.pull import sql
 from cargo_source.pull.records import Model
-from cargo_source.pull.session import Session
+from cargo_source.pull.session import Session, Watch
 from cargo_source.pull.times import format_time
 from cargo_source.push.compare import MODES, PAIRED, Comparison, Mode
 from cargo_source.push.door import incoming
@@ -26,7 +26,6 @@ from cargo_source.push.target import Columns, Mapped, Target
 
 NULLS = ("write", "skip", "error")
 LEDGER_KEYS = ("hash", "clear")
-Watch = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Wish:
 
     ``columns`` lists the source's columns to push, or maps them to the model's. ``nulls`` says what a null in the
     source is: written, skipped as if it was not given, or an error. ``remove_untracked`` lets a mirror remove records
-    that this ledger has not pushed, ``try_dates`` lets dates be written to a native model, of which the first is read
+    that are not this ledger's own, ``try_dates`` lets dates be written to a native model, of which the first is read
     back. ``only_rejected`` keeps those rows of the source that were rejected when they were last pushed.
     ``ledger_keys`` says how the ledger remembers keys: by their digest ("hash"), or as they are ("clear").
     """
@@ -51,6 +50,8 @@ class Wish:
     ledger_keys: str = "hash"
 
     def __post_init__(self) -> None:
+        if not self.key:
+            raise BadSettings("key: name the column that rows are told apart by")
         if self.ledger_keys not in LEDGER_KEYS:
             raise BadSettings(f"ledger_keys: {self.ledger_keys!r} is not known; take one of {', '.join(LEDGER_KEYS)}")
         if self.mode not in MODES:
@@ -174,7 +175,7 @@ class Planning:
                 self.notes.append("nothing is removed: the source has rows whose key cannot be read")
             elif counts.untracked:
                 self.notes.append(
-                    f"{counts.untracked:,} records are not in the source, and stay: this ledger has not pushed them"
+                    f"{counts.untracked:,} records are not in the source, and stay: they are not this ledger's own"
                     " (remove_untracked=True removes them too)"
                 )
         changed = "SELECT unnest(changed) AS what FROM changes WHERE kind = 'update'"

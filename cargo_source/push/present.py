@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from sqlglot import exp
 
 from cargo_source.catalog.columns import Column
-from cargo_source.errors import Busy, IncompleteRead
+from cargo_source.errors import BadSettings, Busy, IncompleteRead
 from cargo_source.pull import sql
 from cargo_source.pull.conform import SQL
 from cargo_source.pull.patience import FIRST_LOOK, LONGEST, PATIENCE
@@ -87,6 +87,7 @@ class Present:
         """
         known = {column.field: column for column in self.target.shape.columns}
         wanted = {column.field: column for column in columns} | {each: known[each] for each in sorted(also | {"_id"})}
+        _check_case(self.target.label, wanted)
         picked = self.rows(frozenset(wanted.keys() & known.keys()))
         try:
             files = ", ".join(sql.text(str(chunk.path)) for chunk in picked.chunks)
@@ -99,6 +100,17 @@ class Present:
         finally:
             for chunk in picked.chunks:
                 chunk.path.unlink(missing_ok=True)
+
+
+def _check_case(label: str, fields: Iterable[str]) -> None:
+    """Raise BadSettings where two columns differ by case alone: DuckDB would take one for the other."""
+    seen: dict[str, str] = {}
+    for each in fields:
+        if (other := seen.setdefault(each.casefold(), each)) != each:
+            raise BadSettings(
+                f"{label}: columns {other!r} and {each!r} differ by case alone, so that they cannot be pushed together,"
+                " nor one where a segment's filter reads the other: rename one in Cargo"
+            )
 
 
 def looks(sleep: Callable[[float], None]) -> Iterator[None]:

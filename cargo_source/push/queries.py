@@ -14,6 +14,8 @@ from cargo_source.push.batches import BATCH, Incoming, arriving
 
 _NAMED = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 """What DuckDB raises before it looks at a row: its words name tables and columns."""
+_UNREACHED = frozenset({"OperationalError", "InterfaceError"})
+"""What drivers call a database that does not answer (PEP 249)."""
 
 
 def query(text: str, database: Any) -> Incoming:
@@ -77,6 +79,7 @@ def _words(error: duckdb.Error) -> str:
 
 def _dlt(text: str, database: Any) -> Incoming:
     import dlt
+    from dlt.common.configuration.exceptions import ConfigFieldMissingException
     from dlt.common.exceptions import DltException
     from dlt.destinations.exceptions import DatabaseException
 
@@ -88,8 +91,20 @@ def _dlt(text: str, database: Any) -> Incoming:
         return dlt_relation(dataset(text, _execute_raw_query=True))
     except DatabaseException as error:
         raise BadSettings(f"the query failed: {type(error).__name__}") from None
+    except ConfigFieldMissingException:
+        raise BadSettings(
+            "database: its URL has to name a user, a password, a host and a database:"
+            " postgresql://user:password@host:5432/database"
+        ) from None
     except DltException as error:
         raise BadSettings(f"database: it cannot be asked ({type(error).__name__})") from None
+    except Exception as error:
+        # Drivers have errors of their own, whose names they share; their words may hold the URL.
+        if type(error).__name__ not in _UNREACHED:
+            raise
+        raise BadSettings(
+            f"database: it cannot be reached ({type(error).__name__}): is it up, and the URL right?"
+        ) from None
 
 
 def _destination(url: str) -> Any:

@@ -52,10 +52,17 @@ class PlanStore:
             "temp_directory": str(self.folder / "spilled"),
             **QUICK,
         }
-        self.db = duckdb.connect(str(self.folder / FILE), config=config)
+        self._db: duckdb.DuckDBPyConnection | None = duckdb.connect(str(self.folder / FILE), config=config)
         (self.folder / FILE).chmod(0o600)
         self.db.execute("SET TimeZone = 'UTC'")
         add_canonical(self.db)
+
+    @property
+    def db(self) -> duckdb.DuckDBPyConnection:
+        """What asks it. Raises BadSettings where it was closed."""
+        if self._db is None:
+            raise BadSettings("this plan was closed: make it anew, or load it from where it was saved")
+        return self._db
 
     def _give_room(self, columns: int) -> None:
         """Let DuckDB take memory for rows of so many columns."""
@@ -63,7 +70,9 @@ class PlanStore:
 
     def close(self) -> None:
         """Remove it."""
-        self.db.close()
+        if self._db is not None:
+            self._db.close()
+            self._db = None
         self._finalizer()
 
     def save(self, path: Path) -> None:

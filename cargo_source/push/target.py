@@ -167,7 +167,12 @@ class Target:
             raise BadSettings(
                 f"key: no column that is pushed is called {key!r}{suggest(key, found)}; name one that the source has"
             )
-        chosen = next((name for name in names if name == key), names[0])
+        if len(names) > 1:
+            raise BadSettings(
+                f"key: {key!r} may be any of the source's {', '.join(map(repr, names))}, by its name or by where it"
+                " goes: rename one of them"
+            )
+        chosen = names[0]
         if found[chosen].column.type not in KEYS:
             raise BadSettings(f"key: {key!r} is of type {found[chosen].cargo_type}; take a text or a number")
         return chosen

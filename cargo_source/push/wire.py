@@ -9,7 +9,7 @@ import msgspec
 from cargo_source.api import CargoClient, Reply
 from cargo_source.errors import NotFound, PermissionDenied, RequestRefused, UnexpectedShape
 from cargo_source.pull.times import parse_time
-from cargo_source.push.compare import CREATE, REMOVE, UPDATE
+from cargo_source.push import compare
 
 Row = dict[str, Any]
 
@@ -37,10 +37,10 @@ def send(client: CargoClient, model: str, kind: str, changes: Sequence[Change]) 
     Updates and removals go by identifier, so they may be repeated; a creation is sent once, whatever becomes of it.
     """
     match kind:
-        case "create":
+        case compare.CREATE:
             rows: list[Row] = [{"data": msgspec.Raw((change.data or "{}").encode())} for change in changes]
             return _stored(client.post("storage/records/createBulk", {"modelUuid": model, "records": rows}))
-        case "update":
+        case compare.UPDATE:
             rows = [{"id": change.id, "data": msgspec.Raw((change.data or "{}").encode())} for change in changes]
             body = {"modelUuid": model, "records": rows}
             return _stored(client.put("storage/records/updateBulk", body, repeatable=True))
@@ -90,6 +90,3 @@ def _same(sent: Any, stored: Any, *, is_time: bool) -> bool:
             return False
     # A number may have come back as the nearest double.
     return isinstance(sent, float) and isinstance(stored, int | float) and float(stored) == sent
-
-
-KINDS = (CREATE, UPDATE, REMOVE)

@@ -2,6 +2,7 @@
 
 import stat
 from dataclasses import replace
+from types import SimpleNamespace
 
 import duckdb
 import pandas as pd
@@ -9,39 +10,16 @@ import pyarrow as pa
 import pytest
 
 from cargo_source import Workspace
+from cargo_source.catalog.columns import Column
 from cargo_source.errors import BadSettings, Braked, SettingsError, StalePlan
 from cargo_source.push.brakes import Limits
+from cargo_source.push.present import Present
+from cargo_source.push.target import Target
 from tests.proxy import proxied
-from tests.push.playing import UNLIMITED, as_it_was, model_of, opened, stored, written
+from tests.push.playing import UNLIMITED, model_of, opened, stored, written
 from tests.small import small_box
 
 CALLED = "default.companies"
-
-
-@pytest.fixture(scope="module")
-def shared():
-    """A workspace that these tests write to."""
-    with small_box(13) as box:
-        yield box
-
-
-@pytest.fixture
-def own(shared):
-    """The same, with rows as they were afterwards."""
-    with as_it_was(shared, model_of(shared, "default", "companies")):
-        yield shared
-
-
-@pytest.fixture
-def ws(own):
-    with opened(own) as workspace:
-        yield workspace
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    """Where pushes are remembered."""
-    return tmp_path / "ledger.duckdb"
 
 
 def companies(own):
@@ -407,3 +385,30 @@ def test_rows_without_a_key_are_listed_each_and_go_with_the_next_push(ws, ledger
     assert sorted(each["row"] for each in ledger_in(ledger).rejects()) == [0, 1, 2, 3]
     ws.push(pa.table({"domain": ["a.example"]}), CALLED, key="domain", ledger=ledger).apply()
     assert ledger_in(ledger).rejects() == []
+
+
+def test_columns_that_differ_by_case_alone_are_refused():
+    """DuckDB would take one for the other, and a cell that is filled for one that is empty."""
+    columns = tuple(Column(name, name, "text", "") for name in ("_id", "Name", "name"))
+    model = SimpleNamespace(dataset="default", slug="odd")
+    target = Target(model, SimpleNamespace(columns=columns))
+    present = Present(None, target)
+    with pytest.raises(BadSettings, match="'Name' and 'name' differ by case alone"), present.view(None, "x", columns):
+        pass
+
+
+def test_a_plan_that_was_closed_says_so(ws, ledger, tmp_path):
+    """Whatever is asked of it."""
+    plan = ws.push(pa.table({"domain": ["new.example"]}), CALLED, key="domain", ledger=ledger)
+    plan.close()
+    plan.close()
+    for ask in (plan.apply, plan.sample, plan.refused, lambda: plan.save(tmp_path / "x.plan")):
+        with pytest.raises(BadSettings, match="was closed"):
+            ask()
+
+
+def test_a_retry_of_nothing_does_nothing(ws, ledger):
+    """All that was rejected has gone through by now: that is no source without rows."""
+    rows = pa.table({"domain": ["new.example"]})
+    ws.push(rows, CALLED, key="domain", mode="update", ledger=ledger, limits=UNLIMITED).apply()
+    assert ws.retry(rows, ledger=ledger).apply().applied == 0

@@ -13,24 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.forked import run_command
-from tests.push.playing import as_it_was, model_of, stored, written
-from tests.small import small_box
-
-
-@pytest.fixture(scope="module")
-def shared():
-    """A workspace that these tests write to."""
-    with small_box(15) as box:
-        yield box
-
-
-@pytest.fixture
-def own(shared):
-    """The same, with rows and switches as they were afterwards."""
-    with as_it_was(shared, model_of(shared, "default", "companies")):
-        yield shared
-    shared.world.writing.refused.clear()
-    shared.world.writing.left = None
+from tests.push.playing import model_of, stored, written
 
 
 @pytest.fixture

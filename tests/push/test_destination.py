@@ -7,24 +7,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from cargo_source import Limits, cargo_destination
 from cargo_source.errors import BadSettings
-from tests.push.playing import as_it_was, model_of, stored, written
-from tests.small import small_box
-
-
-@pytest.fixture(scope="module")
-def shared():
-    """A workspace that these tests write to."""
-    with small_box(16) as box:
-        yield box
-
-
-@pytest.fixture
-def own(shared):
-    """The same, with rows and switches as they were afterwards."""
-    with as_it_was(shared, model_of(shared, "default", "companies")):
-        yield shared
-    shared.world.writing.refused.clear()
-    shared.faults.clear()
+from tests.push.playing import model_of, stored, written
 
 
 @pytest.fixture

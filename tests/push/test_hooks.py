@@ -18,12 +18,6 @@ def own():
         yield box
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    """Where pushes are remembered."""
-    return tmp_path / "ledger.duckdb"
-
-
 def forms(rows, **columns):
     return pa.table({"formKey": [f"key {n}" for n in range(rows)], "form": ["demo"] * rows, **columns})
 
@@ -76,5 +70,7 @@ def test_more_than_new_rows_is_refused(own, ledger):
                 planned(ws, forms(1), ledger, mode=mode)
         with pytest.raises(FixTheData, match="'tags'"):
             planned(ws, forms(1, tags=[["a"]]), ledger)
+        with pytest.raises(BadSettings, match="no column 'cargo_push_key'"):
+            planned(ws, forms(1, cargo_push_key=["mine"]), ledger)
         twice = pa.table({"formKey": ["a", "a", None, "b"]})
         assert (planned(ws, twice, ledger).counts.creates, planned(ws, twice, ledger).counts.refused) == (1, 3)

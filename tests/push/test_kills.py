@@ -3,20 +3,12 @@
 import pytest
 
 from tests.push.kills import POINTS, kill_one
-from tests.small import small_box
-
-
-@pytest.fixture(scope="module")
-def own():
-    """A workspace that these tests write to."""
-    with small_box(11) as box:
-        yield box
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_push_that_is_killed_is_gone_on_with(own, seed):
+def test_a_push_that_is_killed_is_gone_on_with(shared, seed):
     """Each point twice: no duplicate, no lost row, no row written that did not differ, no run started for nothing."""
-    kill_one(seed, own)
+    kill_one(seed, shared)
 
 
 def test_every_point_is_met():

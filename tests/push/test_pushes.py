@@ -5,30 +5,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.push.playing import play, play_faults
-from tests.small import small_box
 
 PARTS = 4
 """Each property is played in parts, which processes of a test run share among them."""
 
 
-@pytest.fixture(scope="module")
-def own():
-    """A workspace that these tests write to."""
-    with small_box(11) as box:
-        yield box
-
-
 @pytest.mark.parametrize("part", range(PARTS))
 @settings(max_examples=60 // PARTS)
 @given(random=st.randoms(use_true_random=False))
-def test_a_push_does_what_its_mode_says_and_nothing_else(own, part, random):
+def test_a_push_does_what_its_mode_says_and_nothing_else(shared, part, random):
     """What is planned is what the sandbox notes; another writer makes it stale; a second push is empty."""
-    play(random, own)
+    play(random, shared)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 @settings(max_examples=40 // PARTS)
 @given(random=st.randoms(use_true_random=False))
-def test_answers_that_are_lost_cost_no_row_and_make_none_twice(own, part, random):
+def test_answers_that_are_lost_cost_no_row_and_make_none_twice(shared, part, random):
     """Lost, cut and half-done writes, calls that are too large, rows that show late: exact in the end."""
-    play_faults(random, own)
+    play_faults(random, shared)

@@ -8,36 +8,12 @@ import pytest
 
 from cargo_source import Workspace
 from cargo_source.errors import RequestRefused, WriteDiffers
+from cargo_source.pull import shapes
 from cargo_source.push.brakes import Limits
 from tests.proxy import proxied
 from tests.push.playing import UNLIMITED, as_it_was, model_of, opened, stored, written
-from tests.small import small_box
 
 CALLED = "default.companies"
-
-
-@pytest.fixture(scope="module")
-def shared():
-    """A workspace that these tests write to."""
-    with small_box(12) as box:
-        yield box
-
-
-@pytest.fixture
-def own(shared):
-    """The same, with rows and switches as they were."""
-    writing = shared.world.writing
-    with as_it_was(shared, model_of(shared, "default", "companies")):
-        yield shared
-    writing.left, writing.clears, writing.keeps_dates, writing.delay = None, False, False, 0.0
-    writing.refused.clear()
-    shared.faults.clear()
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    """Where pushes are remembered."""
-    return tmp_path / "ledger.duckdb"
 
 
 def pushed(box, table, ledger, **wish):
@@ -263,3 +239,24 @@ def test_an_interrupted_push_tells_what_was_done(own, ledger):
     ((created, unsent, unknown),) = asked(ledger, "SELECT created, unsent, unknown FROM cargo._cargo_push_runs")
     assert (created, unsent, unknown) == (there, 1500 - there, 0)
     assert pushed(own, table_of(1500), ledger).created == 1500 - there
+
+
+@pytest.mark.parametrize("kind", ["lost_answer", "half_done"])
+def test_keys_that_a_warehouse_keeps_as_decimals_are_found_again(shared, ledger, monkeypatch, kind):
+    """A request says them as numbers; a row whose answer was lost is there once all the same."""
+    asked_for = shapes._type_of
+    monkeypatch.setattr(shapes, "_type_of", lambda kind: "decimal" if asked_for(kind) == "number" else asked_for(kind))
+    shapes._physical_columns.cache_clear()
+    model, keys = model_of(shared, "default", "deals"), [1000.1, 2000.25, 7.0]
+    shared.faults.add(path="storage/records/createBulk", kind=kind, status=400, count=1)
+    try:
+        with as_it_was(shared, model), opened(shared) as ws:
+            rows = pa.table({"amount": keys, "name": ["a", "b", "c"]})
+            plan = ws.push(rows, "default.deals", key="amount", mode="insert", ledger=ledger, limits=UNLIMITED)
+            assert next(each for each in plan._store.columns()[0] if each.slug == "amount").column.type == "decimal"
+            assert plan.apply().created == 3
+            found = [row["amount"] for row in stored(shared, model).values() if row["amount"] in keys]
+            assert sorted(found) == sorted(keys)
+    finally:
+        shared.faults.clear()
+        shapes._physical_columns.cache_clear()

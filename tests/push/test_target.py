@@ -80,3 +80,15 @@ def test_a_column_that_goes_nowhere_is_told_in_a_line_that_says_what_to_do(ws, t
         planned(ws, tmp_path, names, **wish)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_may_be_either_of_two_columns_is_refused(ws, tmp_path):
+    """One is called so, the other goes there: which of them tells rows apart nobody can know."""
+    with pytest.raises(BadSettings, match="may be any of the source's 'domain', 'site'"):
+        planned(ws, tmp_path, ["domain", "site"], columns={"domain": "name", "site": "domain"})
+
+
+def test_a_push_has_a_key(ws, tmp_path):
+    """An empty name is none."""
+    with pytest.raises(BadSettings, match="name the column that rows are told apart by"):
+        planned(ws, tmp_path, ["domain"], key="")

@@ -2,12 +2,20 @@
 
 import re
 
+import httpx
 import schemathesis
 
 from tests.sandbox.test_contract import CONTRACT
 
+NOBODY = "00000000-0000-4000-8000-000000000000"
+"""A uuid that nothing has."""
 SCHEMA = schemathesis.openapi.from_dict(CONTRACT)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def client(box, token=None):
+    """Give a client of a sandbox."""
+    return httpx.Client(base_url=f"{box.url}/v1", headers={"authorization": f"Bearer {token or box.token}"}, timeout=20)
 
 
 def ask(api, method, path, body=None, **params):
@@ -29,6 +37,11 @@ def done(api, method, path, body=None, **params):
     status, said = ask(api, method, path, body, **params)
     assert status in {200, 204}, said
     return said
+
+
+def named(box, key):
+    """Give the uuid of a `<dataset>.<model>` that is there."""
+    return next(uuid for uuid in box.world.tables["models"] if box.world.spec_of(uuid).key == key)
 
 
 def dataset(box, slug):

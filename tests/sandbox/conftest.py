@@ -1,13 +1,9 @@
 from types import SimpleNamespace
 
-import httpx
 import pytest
 
 from cargo_source.sandbox import Sandbox
-
-
-def client(box, token=None):
-    return httpx.Client(base_url=f"{box.url}/v1", headers={"authorization": f"Bearer {token or box.token}"}, timeout=20)
+from tests.sandbox.asking import client
 
 
 @pytest.fixture(scope="session")

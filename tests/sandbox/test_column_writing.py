@@ -1,12 +1,10 @@
 """Columns that a client adds to a model, changes and removes: where they show, and what is refused."""
 
-import httpx
 import pytest
 
 from cargo_source.sandbox import Sandbox
-from tests.sandbox.asking import created, done, made, names, refused
+from tests.sandbox.asking import NOBODY, client, created, done, made, named, names, refused
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
 COLUMNS = "/storage/columns"
 CUSTOM = {"slug": "rank", "type": "number", "label": "Rank", "kind": "custom", "description": "Of the board"}
 EXPRESSION = {"expression": "{{ name }}", "instructTo": "none", "kind": "templateExpression", "fromRecipe": False}
@@ -22,12 +20,8 @@ def box():
 
 @pytest.fixture(scope="module")
 def api(box):
-    with httpx.Client(base_url=f"{box.url}/v1", headers={"authorization": f"Bearer {box.token}"}, timeout=20) as http:
+    with client(box) as http:
         yield http
-
-
-def named(box, key):
-    return next(uuid for uuid in box.world.tables["models"] if box.world.spec_of(uuid).key == key)
 
 
 def added(api, model):

@@ -6,11 +6,9 @@ import httpx
 import pytest
 
 from cargo_source.sandbox import Sandbox
-from tests.sandbox.asking import ask, created, dataset, done, made, names, refused
+from tests.sandbox.asking import NOBODY, ask, client, created, dataset, done, made, named, names, refused
 from tests.small import small_box
 from tests.target import Target, differences
-
-NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +20,8 @@ def box():
 
 @pytest.fixture(scope="module")
 def api(box):
-    with httpx.Client(base_url=f"{box.url}/v1", headers={"authorization": f"Bearer {box.token}"}, timeout=20) as http:
+    with client(box) as http:
         yield http
-
-
-def named(box, key):
-    """The uuid of a `<dataset>.<model>` that is there."""
-    return next(uuid for uuid in box.world.tables["models"] if box.world.spec_of(uuid).key == key)
 
 
 def listed(api, uuid):

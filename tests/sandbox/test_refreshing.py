@@ -1,13 +1,11 @@
 """Storage runs that a client asks for: how they go, how they end, and which models have none."""
 
-import httpx
 import pytest
 
 from cargo_source.sandbox import Sandbox
 from cargo_source.sandbox.moments import MINUTE
-from tests.sandbox.asking import done, made, refused
+from tests.sandbox.asking import NOBODY, client, done, made, refused
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
 RUNS = "/storage/runs"
 
 
@@ -30,7 +28,7 @@ def box(shared):
 
 @pytest.fixture
 def api(box):
-    with httpx.Client(base_url=f"{box.url}/v1", headers={"authorization": f"Bearer {box.token}"}, timeout=20) as http:
+    with client(box) as http:
         yield http
 
 

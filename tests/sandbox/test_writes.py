@@ -4,12 +4,10 @@ import time
 
 import httpx
 import pytest
-import schemathesis
 
 from cargo_source.sandbox import Sandbox
-from tests.sandbox.test_contract import CONTRACT
+from tests.sandbox.asking import NOBODY, SCHEMA, client, named
 
-SCHEMA = schemathesis.openapi.from_dict(CONTRACT)
 COMPANY = {
     "name": 'Zoë\'s "Bar", Köln\n日本',
     "domain": "zoe.example",
@@ -44,18 +42,13 @@ def box(shared):
 
 @pytest.fixture
 def api(box):
-    with httpx.Client(base_url=f"{box.url}/v1", headers={"authorization": f"Bearer {box.token}"}, timeout=20) as http:
+    with client(box) as http:
         yield http
-
-
-def model_of(box, dataset, slug):
-    spec = box.world.warehouse.specs[f"{dataset}.{slug}"]
-    return next(uuid for uuid in box.world.tables["models"] if box.world.spec_of(uuid) is spec)
 
 
 @pytest.fixture
 def companies(box):
-    return model_of(box, "default", "companies")
+    return named(box, "default.companies")
 
 
 def created(api, model, *rows):
@@ -108,7 +101,7 @@ def test_the_answer_to_many_is_in_an_order_of_its_own(box, api, companies):
 
 def test_ids_that_are_numbers_are_made_too(box, api):
     """A custom model may have named a column of numbers as its id."""
-    model = model_of(box, "default", "targets")
+    model = named(box, "default.targets")
     rows = created(api, model, {"label": "one"}, {"label": "two"})
     assert len({row["externalId"] for row in rows}) == 2
     assert all(row["_id"] == str(row["externalId"]) for row in rows)
@@ -226,7 +219,7 @@ def test_a_row_that_does_not_fit_is_refused_with_all_that_came_with_it(box, api,
 )
 def test_models_that_take_no_rows_say_why(box, api, model, reason):
     """Branching is on the reason, which is documented; the status is not."""
-    uuid = model_of(box, *model) if model else "00000000-0000-4000-8000-000000000000"
+    uuid = named(box, ".".join(model)) if model else NOBODY
     answer = api.post("/storage/records/create", json={"modelUuid": uuid, "data": {}})
     SCHEMA["/storage/records/create"]["post"].validate_response(answer)
     assert answer.json() == {"reason": reason}
@@ -234,7 +227,7 @@ def test_models_that_take_no_rows_say_why(box, api, model, reason):
 
 def test_connectors_models_may_take_rows_with_ids_of_their_own(box, api):
     """A CRM's model passes rows on, and their ids are the CRM's."""
-    model = model_of(box, "hubspot", "companies")
+    model = named(box, "hubspot.companies")
     key = box.world.spec_of(model).id
     kind = next(column for column in box.world.spec_of(model).cols if column.slug == key).type
     (row,) = created(api, model, {key: 77 if kind == "number" else "77"})
@@ -418,7 +411,7 @@ def test_a_call_may_be_too_large(box, api, companies):
 
 def test_a_hook_appends_what_is_posted_to_it(box, api):
     """One object or many, under ids that the server makes; keys that nobody declared become columns of text."""
-    model = model_of(box, "http", "product_signups")
+    model = named(box, "http.product_signups")
     before = stored(box, model)
     posted = [{"workspace": "a", "seats": 3, "seen": {"at": [1]}}, {"workspace": None, "seats": "many", "plan": 5}]
     for body in (posted, {"workspace": "one"}):
@@ -445,7 +438,7 @@ def test_a_hook_appends_what_is_posted_to_it(box, api):
 )
 def test_a_hook_refuses_what_is_not_for_it(box, api, model, body, word):
     """Ids that somebody else makes, models that are filled otherwise, and more rows than a call takes."""
-    uuid = model_of(box, *model)
+    uuid = named(box, ".".join(model))
     before = stored(box, uuid)
     answer = api.post(f"/models/{uuid}/records/ingest", json=body)
     assert answer.status_code == 400
@@ -455,7 +448,7 @@ def test_a_hook_refuses_what_is_not_for_it(box, api, model, body, word):
 
 def test_a_hook_keeps_nothing_of_who_only_asks_whether_it_is_there(box, api):
     """A row that looks like a handshake is swallowed."""
-    model = model_of(box, "http", "website_forms")
+    model = named(box, "http.website_forms")
     before = stored(box, model)
     body = {"type": "url_verification", "challenge": "x"}
     assert api.post(f"/models/{model}/records/ingest", json=body).status_code == 200
@@ -464,7 +457,7 @@ def test_a_hook_keeps_nothing_of_who_only_asks_whether_it_is_there(box, api):
 
 def test_any_token_may_post_to_a_hook(box):
     """It comes bare behind Basic, or in the query; none, or one that is no token, is refused."""
-    model = model_of(box, "http", "website_forms")
+    model = named(box, "http.website_forms")
     token = box.token_without("storage", "segmentation")
     url = f"{box.url}/v1/models/{model}/records/ingest"
     ways = [
