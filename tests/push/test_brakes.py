@@ -412,3 +412,17 @@ def test_a_retry_of_nothing_does_nothing(ws, ledger):
     rows = pa.table({"domain": ["new.example"]})
     ws.push(rows, CALLED, key="domain", mode="update", ledger=ledger, limits=UNLIMITED).apply()
     assert ws.retry(rows, ledger=ledger).apply().applied == 0
+
+
+def test_a_key_that_several_records_share_names_none_of_them(own, ws, ledger):
+    """Which of them is meant nobody can know: the row is refused, and a mirror leaves them where they are."""
+    model = model_of(own, "default", "companies")
+    own.world.writing.create(model, [{"domain": "twin.example", "name": name} for name in ("one", "other")])
+    rows = pa.table({"domain": ["twin.example", "new.example"], "name": ["changed", "n"]})
+    for mode in ("upsert", "update", "mirror", "fill_empty", "insert"):
+        plan = ws.push(rows, CALLED, key="domain", mode=mode, ledger=ledger, limits=UNLIMITED, remove_untracked=True)
+        assert (plan.counts.updates, plan.counts.refused) == (0, 1)
+        assert "several records" in plan.refused()[0]["reason"]
+        assert not {row["id"] for row in plan.sample(100)} & {
+            key for key, row in companies(own).items() if row["domain"] == "twin.example"
+        }

@@ -7,9 +7,11 @@ import pyarrow as pa
 import pytest
 
 from cargo_source import Workspace
-from cargo_source.errors import RequestRefused, WriteDiffers
+from cargo_source.errors import Busy, NetworkFailed, RequestRefused, WriteDiffers
 from cargo_source.pull import shapes
 from cargo_source.push.brakes import Limits
+from cargo_source.push.journal import Journal
+from cargo_source.push.ledger_places import ledger_in
 from tests.proxy import proxied
 from tests.push.playing import UNLIMITED, as_it_was, model_of, opened, stored, written
 
@@ -84,15 +86,16 @@ def test_a_creation_that_is_done_after_its_answer_was_lost_is_awaited(own, ledge
     assert (report.created, report.unknown) == (25, 0)
 
 
-def test_calls_that_are_too_large_get_smaller(own, ledger):
+def test_calls_that_are_too_large_get_smaller(own, ledger, monkeypatch):
     """413 says nothing about rows: all of them go in, and later calls have the size that was taken."""
+    monkeypatch.setenv("CARGO_IN_FLIGHT", "1")
     own.faults.add(path="storage/records/createBulk", kind="too_large", rows=25)
     with proxied(own) as door, opened(door) as ws:
         report = ws.push(table_of(2000), CALLED, key="domain", ledger=ledger, limits=UNLIMITED).apply()
         sizes = [len(body["records"]) for _, path, body in door.asked if path == "storage/records/createBulk"]
     assert (report.created, report.rejected) == (2000, 0)
-    # Each hundred would take three that are too large; those alone do that were on their way at first.
-    assert sum(size > 25 for size in sizes) <= 40
+    # Each of twenty hundreds would take three that are too large; those alone do that waited at first.
+    assert sum(size > 25 for size in sizes) <= 12
 
 
 def test_no_more_credits_stop_everything_cleanly(own, ledger):
@@ -176,9 +179,7 @@ def test_a_record_that_goes_meanwhile_is_told(own, ledger):
 
 def test_the_second_of_two_pushes_to_one_model_is_refused(own, ledger):
     """It names the first one's number; a lock of a dead process is none."""
-    from cargo_source.errors import Busy
     from cargo_source.push.ledger import _locks
-    from cargo_source.push.ledger_places import ledger_in
 
     model = model_of(own, "default", "companies")
     with ledger_in(ledger).held(own.url, model, "first-run"), pytest.raises(Busy, match="push first-run"):
@@ -260,3 +261,46 @@ def test_keys_that_a_warehouse_keeps_as_decimals_are_found_again(shared, ledger,
     finally:
         shared.faults.clear()
         shapes._physical_columns.cache_clear()
+
+
+def test_a_model_that_is_still_written_is_waited_for(own, ledger):
+    """What another writer has just created is not there yet, and is not created once more."""
+    model = model_of(own, "default", "companies")
+    own.world.writing.delay = 0.1
+    own.world.writing.create(model, [{"domain": "row-0.example"}])
+    with opened(own) as ws:
+        plan = ws.push(table_of(2), CALLED, key="domain", ledger=ledger)
+    assert (plan.counts.creates, plan.counts.unchanged) == (1, 1)
+
+
+def test_a_model_that_is_written_for_ever_is_not_pushed_to(own, ledger):
+    """After a minute there is nothing to compare with: it is to be tried again later."""
+    own.faults.add(path="storage/query*", kind="refreshing")
+    with opened(own, 0.0) as ws, pytest.raises(Busy, match="push again later"):
+        ws.push(table_of(2), CALLED, key="domain", ledger=ledger)
+
+
+def test_what_a_killed_push_has_sent_last_is_waited_for(own, ledger):
+    """A server may still be at it when the process that asked is gone, and the same command runs again at once."""
+    model = model_of(own, "default", "companies")
+    with opened(own) as ws:
+        ws.push(table_of(1), CALLED, key="domain", ledger=ledger)
+        folder = ledger_in(ledger).folder
+        folder.mkdir()
+        cut_off = Journal(folder / f"{model}.killed.journal")
+        cut_off.begin({"run_id": "killed", "workspace": "w", "model_uuid": model, "model": CALLED} | _HOW)
+        cut_off.send("create", [{"seq": 1, "row": 0, "key": "k", "id": None}])
+        cut_off.close()
+        own.faults.add(path="storage/records/createBulk", kind="late_commit", seconds=0.1, count=1)
+        body = {"modelUuid": model, "records": [{"data": {"domain": "row-0.example"}}]}
+        with pytest.raises(NetworkFailed), ws._asking() as session:
+            session.client.post("storage/records/createBulk", body)
+        plan = ws.push(table_of(1), CALLED, key="domain", ledger=ledger)
+        assert (plan.counts.creates, plan.counts.unchanged) == (0, 1)
+        plan.apply()
+    assert asked(ledger, "SELECT run_id, status, unknown FROM cargo._cargo_push_runs WHERE run_id = 'killed'") == [
+        ("killed", "killed", 1)
+    ]
+
+
+_HOW = {"mode": "upsert", "key_column": "domain", "nulls": "write", "started_at": "2026-03-01T00:00:00+00:00"}
