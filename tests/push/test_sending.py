@@ -1,6 +1,7 @@
 """What becomes of rows on their way: refused ones are found, lost ones are looked up, credits end, writes differ."""
 
 import math
+import time
 
 import duckdb
 import pyarrow as pa
@@ -18,9 +19,9 @@ from tests.push.playing import UNLIMITED, as_it_was, model_of, opened, stored, w
 CALLED = "default.companies"
 
 
-def pushed(box, table, ledger, **wish):
+def pushed(box, table, ledger, pace=0.01, **wish):
     """Push, and give the report."""
-    with opened(box) as ws:
+    with opened(box, pace) as ws:
         return ws.push(table, CALLED, key="domain", ledger=ledger, **{"limits": UNLIMITED, **wish}).apply()
 
 
@@ -80,7 +81,9 @@ def test_a_creation_that_is_done_after_its_answer_was_lost_is_awaited(own, ledge
     """A server may still be at it when the connection is gone: rows are looked for once more before they are sent."""
     rows = len(stored(own, model_of(own, "default", "companies")))
     own.faults.add(path="storage/records/createBulk", kind="late_commit", seconds=0.1, count=1)
-    report = pushed(own, table_of(25), ledger)
+    report = pushed(own, table_of(25), ledger, 0.05)
+    # Rows that had been sent again at once would have come by now for the second time.
+    time.sleep(0.3)
     keys = [row["domain"] for row in stored(own, model_of(own, "default", "companies")).values()]
     assert len(keys) == len(set(keys)) == rows + 25
     assert (report.created, report.unknown) == (25, 0)
@@ -283,7 +286,7 @@ def test_a_model_that_is_written_for_ever_is_not_pushed_to(own, ledger):
 def test_what_a_killed_push_has_sent_last_is_waited_for(own, ledger):
     """A server may still be at it when the process that asked is gone, and the same command runs again at once."""
     model = model_of(own, "default", "companies")
-    with opened(own) as ws:
+    with opened(own, 0.03) as ws:
         ws.push(table_of(1), CALLED, key="domain", ledger=ledger)
         folder = ledger_in(ledger).folder
         folder.mkdir()
