@@ -18,7 +18,7 @@ from cargo_source.pull.records import shape_model
 from cargo_source.pull.session import Session, Watch
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.push.canary import Canary
-from cargo_source.push.compare import CREATE, KINDS, UPDATE, Comparison
+from cargo_source.push.compare import CREATE, KINDS, UPDATE, Comparison, hashes
 from cargo_source.push.facts import Facts
 from cargo_source.push.journal import Fate, Journal, read
 from cargo_source.push.ledger import Ledger, check_workspace
@@ -158,10 +158,12 @@ class Applying:
         columns = [mapped.column for mapped in comparison.columns]
         with Present(self.session, self.target).view(db, "present", columns):
             comparison.make("fresh", "fresh_refused")
-        # A join waits on disk for what does not fit, as set operations do not.
-        alike = " AND ".join(f"c.{name} IS NOT DISTINCT FROM f.{name}" for name in ("kind", "id", "row"))
-        other = " OR ".join(f"c.{name} IS DISTINCT FROM f.{name}" for name in ("kind", "key", "data", "before"))
-        both = f"FROM changes c FULL JOIN fresh f ON {alike} WHERE {other}"
+        # A join waits on disk for what does not fit, as set operations do not; of cells it needs two hashes alone.
+        names = ("kind", "id", "row")
+        cells = f"SELECT {', '.join(names)}, {hashes(['key', 'data', 'before'])} FROM"
+        alike = " AND ".join(f"c.{name} IS NOT DISTINCT FROM f.{name}" for name in names)
+        other = " OR ".join(f"c.{name} IS DISTINCT FROM f.{name}" for name in ("h1", "h2"))
+        both = f"FROM ({cells} changes) c FULL JOIN ({cells} fresh) f ON {alike} WHERE {other}"
         moved = db.execute(f"SELECT count(*) {both}").fetchall()[0][0]
         if moved:
             raise StalePlan(

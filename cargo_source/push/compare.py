@@ -66,15 +66,22 @@ class Comparison:
             self.db.execute(f"{into} {self._removes()}")
 
     def _pair(self) -> None:
-        """Find the source's rows whose key is in the model, and how many records have it.
+        """Find the source's rows whose key is in the model, how many records have it, and whether one may differ.
 
-        Rows are wide and keys are not, so the keys are held against each other once, by themselves.
+        Rows are wide, and most are as they are in the model. So they are held against each other by their keys and by
+        two hashes of their other cells, 128 bits: joined whole they took four times as long. Cells of other types hash
+        otherwise though they are equal, so that a row of which the hashes differ is looked at anew.
         """
         there = self._there
-        keys = f"SELECT {there} AS there, count(*) AS records FROM present WHERE {there} IS NOT NULL GROUP BY 1"
+        others = self._others if self.mode in UPDATING else []
+        mine, theirs = hashes([f"v{place}" for place in others]), hashes([self._field(place) for place in others])
+        records = (
+            f"SELECT there, count(*) AS records, any_value(h1) AS h1, any_value(h2) AS h2"
+            f" FROM (SELECT {there} AS there, {theirs} FROM present) WHERE there IS NOT NULL GROUP BY 1"
+        )
         self.db.execute(
-            f"CREATE OR REPLACE TEMP TABLE {PAIRED} AS SELECT s.row, p.records FROM source s JOIN ({keys}) p"
-            f" ON s.v{self.key} = p.there"
+            f"CREATE OR REPLACE TEMP TABLE {PAIRED} AS SELECT s.row, p.records, s.h1 <> p.h1 OR s.h2 <> p.h2 AS differs"
+            f" FROM (SELECT row, v{self.key} AS given, {mine} FROM source) s JOIN ({records}) p ON s.given = p.there"
         )
 
     # Rows that cannot be pushed ------------------------------------------------------------------------------------
@@ -83,7 +90,9 @@ class Comparison:
         key = f"v{self.key}"
         self.db.execute(f"CREATE TABLE {refused} (row BIGINT, key VARCHAR, column_name VARCHAR, reason VARCHAR)")
         slug = sql.text(self.columns[self.key].slug)
-        shared = f"SELECT {key} FROM source WHERE {key} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
+        # Keys may be long: those that may be shared are found by their hashes, and only they are held in memory.
+        hashes = f"SELECT hash({key}) FROM source WHERE {key} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
+        shared = f"SELECT {key} FROM source WHERE hash({key}) IN ({hashes}) GROUP BY 1 HAVING count(*) > 1"
         tests = [
             (f"{key} IS NULL", NO_KEY),
             (f"{key}::VARCHAR = ''", EMPTY_KEY),
@@ -118,7 +127,7 @@ class Comparison:
         )
 
     def _updates(self, refused: str) -> str:
-        others = [place for place in range(len(self.columns)) if place != self.key]
+        others = self._others
         flags = ", ".join(f"{self._differs(place)} AS d{place}" for place in others)
         values = ", ".join(f"s.v{place}, p.{self._field(place)} AS w{place}" for place in others)
         names = [self._named(place, f"d{place}") for place in others]
@@ -127,7 +136,8 @@ class Comparison:
         return (
             f"SELECT '{UPDATE}', id, row, key, {_list(names)}, {_object(new)}, {_object(old)} FROM ("
             f"SELECT p._id AS id, s.row, s.v{self.key}::VARCHAR AS key, {flags}, {values}"
-            f" FROM source s ANTI JOIN {refused} r ON s.row = r.row JOIN present p ON {self.match})"
+            f" FROM (FROM source ANTI JOIN {refused} USING (row) SEMI JOIN (FROM {PAIRED} WHERE differs) USING (row)) s"
+            f" JOIN present p ON {self.match})"
             f" WHERE {' OR '.join(f'd{place}' for place in others)}"
         )
 
@@ -143,6 +153,10 @@ class Comparison:
         )
 
     # Cells ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def _others(self) -> list[int]:
+        return [place for place in range(len(self.columns)) if place != self.key]
 
     @property
     def _there(self) -> str:
@@ -197,6 +211,13 @@ class Comparison:
 CANONICAL = "cargo_canonical"
 PAIRED = "paired"
 """The table of the source's rows whose key is in the model."""
+
+
+def hashes(cells: Sequence[str]) -> str:
+    """Write two hashes of cells: the second of them in the other order, so that it goes its own way."""
+    if not cells:
+        return "0 AS h1, 0 AS h2"
+    return f"hash({', '.join(cells)}) AS h1, hash('', {', '.join(reversed(cells))}) AS h2"
 
 
 def _list(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ in a column of ours, by which one that is there already is recognised, here and 
 sheet, section 8.2).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import duckdb
@@ -64,9 +64,7 @@ def _mapped(column: pa.Field) -> Mapped:
     return Mapped(column.name, cargo, Column(column.name, column.name, kind, ""))
 
 
-def add_digests(db: duckdb.DuckDBPyConnection, columns: Sequence[Mapped], key: int) -> list[Mapped]:
-    """Give each row of the table ``source`` the digest of its key, and the columns with it."""
-    place = f"v{len(columns)}"
-    db.execute(f"ALTER TABLE source ADD COLUMN {place} VARCHAR")
-    db.execute(f"UPDATE source SET {place} = sha256(nullif(v{key}::VARCHAR, ''))")
-    return [*columns, mapped_key()]
+def add_digests(db: duckdb.DuckDBPyConnection, place: int, key: int) -> None:
+    """Give each row of the table ``source`` the digest of its key, in a column at ``place``."""
+    db.execute(f"ALTER TABLE source ADD COLUMN v{place} VARCHAR")
+    db.execute(f"UPDATE source SET v{place} = sha256(nullif(v{key}::VARCHAR, ''))")

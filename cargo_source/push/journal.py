@@ -20,8 +20,7 @@ Row = dict[str, Any]
 SUFFIX = ".journal"
 
 
-@dataclass(frozen=True)
-class Fate:
+class Fate(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a row that was to be changed."""
 
     seq: int

@@ -295,12 +295,9 @@ def _table(columns: dict[str, pa.DataType], shared: Row, rows: Iterator[Row]) ->
     def batches() -> Iterator[pa.RecordBatch]:
         while some := [*islice(rows, AT_ONCE)]:
             arrays = [
-                pa.array(
-                    [_cell(shared[name], kind)] * len(some)
-                    if name in shared
-                    else [_cell(row.get(_CALLED.get(name, name)), kind) for row in some],
-                    kind,
-                )
+                pa.repeat(pa.scalar(_cell(shared[name], kind), kind), len(some))
+                if name in shared
+                else pa.array(_cells(some, _CALLED.get(name, name), kind), kind)
                 for name, kind in columns.items()
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -310,6 +307,11 @@ def _table(columns: dict[str, pa.DataType], shared: Row, rows: Iterator[Row]) ->
 
 _CALLED = {"record_id": "id", "source_row": "row", "column_name": "column"}
 """How a journal calls what columns of the ledger hold."""
+
+
+def _cells(rows: Sequence[Row], name: str, kind: pa.DataType) -> list[Any]:
+    cells = [row.get(name) for row in rows]
+    return [_cell(cell, kind) for cell in cells] if kind == _TIME else cells
 
 
 def _cell(value: Any, kind: pa.DataType) -> Any:

@@ -22,7 +22,7 @@ _TYPES = {
     pa.float64(): "DOUBLE PRECISION",
     pa.timestamp("us", tz="UTC"): "TIMESTAMP WITH TIME ZONE",
 }
-MEMORY = "512MB"
+MEMORY = "128MB"
 """What DuckDB may take while a push is written down."""
 TOGETHER = 500
 """Rows of one statement, where they go as values."""

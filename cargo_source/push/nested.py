@@ -1,5 +1,7 @@
 """JSON for nested columns: texts that are JSON already, and the lists, structs and maps of Arrow."""
 
+import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -29,6 +31,35 @@ def checked(text: str, cargo: str) -> str | None:
     # With so few brackets it cannot be deep, and no walk has to show it.
     _check(value, cargo, is_shallow=text.count("{") + text.count("[") <= DEEPEST)
     return text.strip()
+
+
+AT_ONCE = 4096
+"""Texts that are read at once: what is made of them is in memory."""
+
+
+def are_all(texts: Sequence[str | None], cargo: str) -> bool:
+    """Whether texts are surely what :func:`checked` would take, but for the spaces around them.
+
+    They are read as one list, which takes a fifth of the time. Between each two of them stands a word that none of them
+    can hold: where all words come out at their places, nothing that is open in one text is closed by another.
+    """
+    given = [text for text in texts if text is not None]
+    if not given:
+        return True
+    word = secrets.token_hex(16)
+    try:
+        between = f',"{word}",'
+        found = msgspec.json.decode(f"[{between.join(given)}]")
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return False
+    kind = SHAPES[cargo][0] if cargo in SHAPES else object
+    return (
+        cargo != "vector"
+        and len(found) == 2 * len(given) - 1
+        and all(each == word for each in found[1::2])
+        and all(value is not None and isinstance(value, kind) for value in found[::2])
+        and all(len(text) <= DEEPEST or text.count("{") + text.count("[") <= DEEPEST for text in given)
+    )
 
 
 def _check(value: Any, cargo: str, *, is_shallow: bool = False) -> None:

@@ -1,8 +1,9 @@
 """How a plan is made: the source is brought in, the model is read, both are compared. Nothing is sent."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -13,14 +14,15 @@ from cargo_source.pull import sql
 from cargo_source.pull.records import Model
 from cargo_source.pull.session import Session, Watch
 from cargo_source.pull.times import format_time
+from cargo_source.push.batches import Incoming
 from cargo_source.push.compare import MODES, PAIRED, Comparison, Mode
 from cargo_source.push.door import incoming
 from cargo_source.push.facts import Counts, Facts
-from cargo_source.push.hooks import add_digests, hooked
+from cargo_source.push.hooks import add_digests, hooked, mapped_key
 from cargo_source.push.ledger import Ledger
-from cargo_source.push.present import Present
+from cargo_source.push.present import Meanwhile, Present
 from cargo_source.push.radius import Touched, watchers
-from cargo_source.push.staging import stage, taken
+from cargo_source.push.staging import Taken, stage, taken
 from cargo_source.push.store import PlanStore
 from cargo_source.push.target import Columns, Mapped, Target
 
@@ -89,12 +91,10 @@ class Planning:
         store = PlanStore()
         try:
             place = next(place for place, each in enumerate(columns) if each.name == key)
-            stage(store.db, came, columns, self.wish.nulls, lambda rows: self.watch("source", rows, None), place)
-            if self.wish.only_rejected:
-                self._keep_rejected(store.db, place, workspace)
-            comparison = self._comparison(store, [each.mapped for each in columns], place, workspace)
             self.ledger.let_settle(self.target.model.uuid, self.session.sleep)
-            found = self._compared(store, comparison)
+            comparison = self._comparison(store, [each.mapped for each in columns], place, workspace)
+            bring_in = partial(self._bring_in, store.db, came, columns, place)
+            found = self._compared(store, comparison, bring_in)
             facts = Facts(
                 plan_id=uuid.uuid4().hex,
                 made_at=format_time(now),
@@ -132,9 +132,29 @@ class Planning:
                     " columns to push with columns=[...] (--columns) if that is meant"
                 )
 
-    def _keep_rejected(self, db: duckdb.DuckDBPyConnection, place: int, workspace: str) -> None:
+    def _bring_in(
+        self,
+        db: duckdb.DuckDBPyConnection,
+        came: Incoming,
+        columns: Sequence[Taken],
+        place: int,
+        check: Callable[[], object],
+    ) -> None:
+        """Write the source's rows into ``db``. ``check`` raises what makes it vain to go on."""
+
+        def watch(rows: int) -> None:
+            check()
+            self.watch("source", rows, None)
+
+        stage(db, came, columns, self.wish.nulls, watch, place)
+        if self.wish.only_rejected:
+            self._keep_rejected(db, place)
+        if self.target.takes_ingest:
+            add_digests(db, len(columns), place)
+
+    def _keep_rejected(self, db: duckdb.DuckDBPyConnection, place: int) -> None:
         """Keep the rows that were rejected the last time: their keys are known by digest, or as they are."""
-        known = self.ledger.rejected(workspace, self.target.model.uuid)
+        known = self.ledger.rejected(str(self.session.state.get("workspace")), self.target.model.uuid)
         salt = self.session.pseudonym.reveal_salt()
         db.register("known", pa.table({"key": pa.array(known, pa.string())}))
         text = f"v{place}::VARCHAR"
@@ -148,7 +168,7 @@ class Planning:
     def _comparison(self, store: PlanStore, columns: list[Mapped], place: int, workspace: str) -> Comparison:
         db = store.db
         if self.target.takes_ingest:
-            columns, place = add_digests(db, columns, place), len(columns)
+            columns, place = [*columns, mapped_key()], len(columns)
         store.keep_columns(columns, place)
         tracked = None if self.wish.remove_untracked else "tracked"
         if self.wish.mode == "mirror" and tracked:
@@ -160,10 +180,12 @@ class Planning:
         by_identity = self.target.is_identity(columns[place].slug)
         return Comparison(db, columns, place, self.wish.mode, self.wish.nulls, by_identity, tracked)
 
-    def _compared(self, store: PlanStore, comparison: Comparison) -> dict[str, Any]:
+    def _compared(self, store: PlanStore, comparison: Comparison, bring_in: Meanwhile) -> dict[str, Any]:
         watched = watchers(self.session, self.target.model, self.models, self.target.shape)
         columns = [mapped.column for mapped in comparison.columns]
-        with Present(self.session, self.target).view(store.db, "present", columns, watched.fields) as picked:
+        present = Present(self.session, self.target, watch=self.watch)
+        # What comes from both sides comes side by side: each waits for something else.
+        with present.view(store.db, "present", columns, watched.fields, bring_in) as picked:
             comparison.make("changes", "refused")
             counts = count(store, comparison)
             touched(store.db, comparison, sorted(watched.fields - {"_id"}))

@@ -1,7 +1,9 @@
 """The rows that are in a model now: all of them, a few by their key, or one by its identifier."""
 
+import contextvars
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,9 +19,11 @@ from cargo_source.pull.conform import SQL
 from cargo_source.pull.patience import FIRST_LOOK, LONGEST, PATIENCE
 from cargo_source.pull.picked import Picked, pick_model
 from cargo_source.pull.picking import Pick
-from cargo_source.pull.session import Session
+from cargo_source.pull.session import Session, Watch
 from cargo_source.push.target import Target
 
+Meanwhile = Callable[[Callable[[], object]], object]
+"""What is done while rows are read; it is given what raises the reading's failure, if there is one."""
 Key = Any
 """A key as Python has it: a text or a number."""
 
@@ -32,6 +36,7 @@ class Present:
     target: Target
     anew: Callable[[], Target] | None = None
     """Finds the model once more, where writing to it may give it columns."""
+    watch: Watch = lambda _table, _rows, _total: None
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -79,16 +84,21 @@ class Present:
 
     @contextmanager
     def view(
-        self, db: Any, name: str, columns: Iterable[Column], also: frozenset[str] = frozenset()
+        self,
+        db: Any,
+        name: str,
+        columns: Iterable[Column],
+        also: frozenset[str] = frozenset(),
+        meanwhile: Meanwhile = lambda _check: None,
     ) -> Iterator[Picked]:
         """Read columns of all rows, and the fields ``also``, into a view of ``db``; its columns are called by fields.
 
-        A column that the model has not yet is null in all rows.
+        A column that the model has not yet is null in all rows. ``meanwhile`` is done while they are read.
         """
         known = {column.field: column for column in self.target.shape.columns}
         wanted = {column.field: column for column in columns} | {each: known[each] for each in sorted(also | {"_id"})}
         _check_case(self.target.label, wanted)
-        picked = self.rows(frozenset(wanted.keys() & known.keys()))
+        picked = self._beside(frozenset(wanted.keys() & known.keys()), meanwhile)
         try:
             files = ", ".join(sql.text(str(chunk.path)) for chunk in picked.chunks)
             cells = ", ".join(
@@ -100,6 +110,35 @@ class Present:
         finally:
             for chunk in picked.chunks:
                 chunk.path.unlink(missing_ok=True)
+
+    def _beside(self, fields: frozenset[str], meanwhile: Meanwhile) -> Picked:
+        """Read while something else is done. What fails there ends the reading, and is raised."""
+        ended = threading.Event()
+
+        def told(table: str, rows: int, total: int | None) -> None:
+            if ended.is_set():
+                raise CancelledError
+            self.watch(table, rows, total)
+
+        before, self.session.watch = self.session.watch, told
+        try:
+            with ThreadPoolExecutor(1, thread_name_prefix="cargo-present") as pool:
+                reading = pool.submit(contextvars.copy_context().run, self.rows, fields)
+                try:
+                    meanwhile(lambda: reading.result() if reading.done() else None)
+                except BaseException:
+                    ended.set()
+                    reading.add_done_callback(_dropped)
+                    raise
+        finally:
+            self.session.watch = before
+        return reading.result()
+
+
+def _dropped(reading: Future[Picked]) -> None:
+    if reading.exception() is None:
+        for chunk in reading.result().chunks:
+            chunk.path.unlink(missing_ok=True)
 
 
 def _check_case(label: str, fields: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """What a push did."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -49,9 +50,9 @@ class PushReport:
 
     def count(self, fates: Sequence[Fate]) -> None:
         """Count what became of rows."""
-        for fate in fates:
-            setattr(self, fate.status, getattr(self, fate.status) + 1)
-            self.altered += fate.status in {"created", "updated"} and fate.reason is not None
+        for status, rows in Counter(fate.status for fate in fates).items():
+            setattr(self, status, getattr(self, status) + rows)
+        self.altered += sum(fate.reason is not None for fate in fates if fate.status in {"created", "updated"})
 
     def reject(self, row: int | None, column: str | None, reason: str, key: str | None) -> None:
         """Keep a row that was rejected, so that it can be shown."""

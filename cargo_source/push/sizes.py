@@ -31,6 +31,8 @@ class Sizes:
         """Take half as many the next time; where they were too many, for good."""
         with self._lock:
             half = max(1, rows // 2)
-            self._now[kind] = min(self._now[kind], half)
+            # What happens to the parts of a request that was refused says nothing of whole ones.
+            if too_large or rows >= self._now[kind]:
+                self._now[kind] = min(self._now[kind], half)
             if too_large:
                 self._most[kind] = min(self._most[kind], half)

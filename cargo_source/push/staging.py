@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cargo_source.errors import FixTheData, ReportBug
 from cargo_source.pull import sql
@@ -71,6 +72,7 @@ def stage(
     schema = _schema(incoming, columns)
     with _frugal(db, len(columns)):
         _run(db, f"CREATE TABLE source AS {select}", schema.empty_table())
+        source = _Source(db, f"INSERT INTO source {select}")
         rows = 0
         # A batch is made while the one before it is written.
         with ThreadPoolExecutor(1, thread_name_prefix="cargo-staging") as writing:
@@ -79,12 +81,40 @@ def stage(
                 given = _given(schema, columns, batch, rows)
                 if written is not None:
                     written.result()
-                # Each batch is committed by itself: what one statement writes stays in memory till its end.
-                written = writing.submit(_run, db, f"INSERT INTO source {select}", given)
+                written = writing.submit(source.insert, given)
                 rows += batch.num_rows
                 watch(rows)
             if written is not None:
                 written.result()
+            source.commit()
+
+
+GROUP_ROWS, GROUP_BYTES = 122_880, 64 << 20
+"""What is committed at once: a whole row group, which DuckDB writes to its place; less than one goes to its log first,
+and so to disk twice. More than that stays in memory."""
+
+
+@dataclass
+class _Source:
+    """The table of the source, which is written to."""
+
+    db: duckdb.DuckDBPyConnection
+    statement: str
+    rows: int = 0
+    bytes: int = 0
+
+    def insert(self, batch: pa.RecordBatch) -> None:
+        if not self.rows:
+            self.db.execute("BEGIN")
+        _run(self.db, self.statement, batch)
+        self.rows, self.bytes = self.rows + batch.num_rows, self.bytes + batch.nbytes
+        if self.rows >= GROUP_ROWS or self.bytes >= GROUP_BYTES:
+            self.commit()
+
+    def commit(self) -> None:
+        if self.rows:
+            _asked(self.db, "COMMIT")
+        self.rows = self.bytes = 0
 
 
 MEMORY, OF_COLUMN = 64, 2
@@ -111,6 +141,13 @@ def _megabytes(text: str) -> int:
 def _run(db: duckdb.DuckDBPyConnection, statement: str, batch: pa.RecordBatch | pa.Table) -> None:
     db.register("batch", batch)
     try:
+        _asked(db, statement)
+    finally:
+        db.unregister("batch")
+
+
+def _asked(db: duckdb.DuckDBPyConnection, statement: str) -> None:
+    try:
         db.execute(statement)
     except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
         raise FixTheData(
@@ -122,8 +159,6 @@ def _run(db: duckdb.DuckDBPyConnection, statement: str, batch: pa.RecordBatch | 
         raise ReportBug(
             f"the source's rows cannot be staged ({type(error).__name__}); please report this as a bug of cargo_source"
         ) from None
-    finally:
-        db.unregister("batch")
 
 
 def _problem(column: Taken, place: int, nulls: Nulls) -> str:
@@ -156,7 +191,7 @@ def _schema(incoming: Incoming, columns: Sequence[Taken]) -> pa.Schema:
 
 
 def _given(schema: pa.Schema, columns: Sequence[Taken], batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
-    arrays: list[pa.Array] = [pa.array(range(first, first + batch.num_rows), pa.int64())]
+    arrays: list[pa.Array] = [pc.cumulative_sum(pa.repeat(1, batch.num_rows), start=first - 1)]
     for each in columns:
         arrays += _formed(each, batch.column(batch.schema.get_field_index(each.name)), first)
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

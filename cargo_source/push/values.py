@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from cargo_source.catalog.columns import Type
 from cargo_source.pull.typed import ARROW
 from cargo_source.pull.wire import to_json
-from cargo_source.push.nested import SHAPES, checked, python_values, written
+from cargo_source.push.nested import AT_ONCE, SHAPES, are_all, checked, python_values, written
 from cargo_source.push.objects import CALENDAR, FINER, TIME, UNFIT, Unfit, plain
 
 Kind = Literal["nothing", "text", "integer", "float", "decimal", "boolean", "time", "json", "nested", "value"]
@@ -40,7 +40,7 @@ def maker(kind: Kind, target: Type, cargo: str) -> Make | None:
         case "decimal", "json" if cargo not in SHAPES:
             return partial(_each, make=lambda value: to_json(plain(value)), form=pa.string())
         case "text" | "json", "json":
-            return partial(_each, make=partial(checked, cargo=cargo), form=pa.string())
+            return partial(_json, cargo=cargo)
         case "nested", "json":
             return lambda array: _made(python_values(array), partial(written, cargo=cargo), pa.string())
         case "value", _:
@@ -72,6 +72,14 @@ def _made(values: Iterable[Any], make: Callable[[Any], Any], form: pa.DataType) 
         cells.append(cell)
         reasons.append(reason)
     return pa.array(cells, form), pa.array(reasons, pa.string())
+
+
+def _json(array: pa.Array, cargo: str) -> Made:
+    texts = array.to_pylist()
+    if all(are_all(texts[start : start + AT_ONCE], cargo) for start in range(0, len(texts), AT_ONCE)):
+        # Nothing but spaces can lie around JSON.
+        return pc.ascii_trim_whitespace(array.cast(pa.string())), pa.nulls(len(array), pa.string())
+    return _made(texts, partial(checked, cargo=cargo), pa.string())
 
 
 # Numbers -----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """The calls that write rows of a model, and what their answers say (contract sheet, section 8)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -14,21 +13,24 @@ from cargo_source.push import compare
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """A row to be sent. ``data`` is the JSON object of its cells; removals have none, creations have no ``id``."""
 
     seq: int
     row: int | None
     id: str | None
     key: str
-    data: str | None = field(repr=False, default=None)
+    data: str | None = None
 
     @property
     def cells(self) -> Row:
         """The cells that are sent, by the model's column."""
         found: Row = msgspec.json.decode(self.data or "{}")
         return found
+
+    def __repr__(self) -> str:
+        """Say which row of the plan it is, and nothing that it holds."""
+        return f"<Change {self.seq}>"
 
 
 def send(client: CargoClient, model: str, kind: str, changes: Sequence[Change]) -> list[Row]:
