@@ -187,7 +187,10 @@ class Workspace:
         ledger: Any = None,
         limits: Limits | None = None,
         watch: Watch = _unwatched,
-        **wishes: Any,
+        allow_connector_models: bool = False,
+        remove_untracked: bool = False,
+        try_dates: bool = False,
+        ledger_keys: str = "hash",
     ) -> Plan:
         """Plan to write a table into a model. Nothing is sent before :meth:`Plan.apply`.
 
@@ -196,18 +199,43 @@ class Workspace:
         ``key``. ``mode`` is insert (new ones only), update (known ones only), upsert (both), mirror (both, and records
         that were pushed before and are not in the source go) or fill_empty (cells that are null). ``columns`` lists the
         columns to push, or maps them to the model's. A null is written; ``nulls`` "skip" leaves its cell as it is,
-        "error" refuses its row. ``ledger`` is where the record of all pushes is: a DuckDB file, or a dlt pipeline.
+        "error" refuses its row. ``ledger`` is where the record of all pushes is: a DuckDB file, or a dlt pipeline; it
+        knows keys by their digests, with ``ledger_keys`` "clear" as they are. ``limits`` are the brakes.
+
+        Three things have to be allowed: to write to a model that a connector fills as well, to have a mirror remove
+        records that were never pushed from here, and to write dates to a native model, which may not keep them.
 
         Raises BadSettings and FixTheData that say what cannot be pushed, and what a read of the model raises.
         """
-        wish = Wish(key=key, mode=mode, columns=columns, nulls=nulls, **wishes)
+        wish = Wish(
+            key=key,
+            mode=mode,
+            columns=columns,
+            nulls=nulls,
+            allow_connector_models=allow_connector_models,
+            remove_untracked=remove_untracked,
+            try_dates=try_dates,
+            ledger_keys=ledger_keys,
+        )
+        return self._planned(data, model, wish, database, ledger, limits or Limits(), watch)
+
+    def _planned(
+        self,
+        data: Any,
+        model: "str | ModelInfo",
+        wish: Wish,
+        database: Any,
+        ledger: Any,
+        limits: Limits,
+        watch: Watch,
+    ) -> Plan:
         remembered = self._ledger(ledger, database)
         with self._asking() as session:
             chosen = (self.model(model) if isinstance(model, str) else model).model
             target = Target(chosen, shape_model(session, chosen, FOLD))
             planning = Planning(session, target, list_models(session, FOLD), remembered, wish, watch)
             store, facts = planning.plan(data, database)
-        return self._plan(store, facts, remembered, limits or Limits(), watch)
+        return self._plan(store, facts, remembered, limits, watch)
 
     def retry(
         self,
@@ -225,23 +253,19 @@ class Workspace:
         """
         last = self._ledger(ledger, database).last(model)
         mode: Mode = "upsert" if last["mode"] == "mirror" else last["mode"]
-        return self.push(
-            data,
-            last["model_uuid"],
+        wish = Wish(
             key=last["key"],
             mode=mode,
             columns=last["columns"],
-            database=database,
             nulls=last["nulls"],
-            ledger=ledger,
-            watch=watch,
-            # None of them may be in the source any more, or in the model.
-            limits=Limits(None, None, None, allow_empty=True, allow_no_known_key=True),
-            only_rejected=True,
             allow_connector_models=True,
             try_dates=True,
+            only_rejected=True,
             ledger_keys=last["ledger_keys"],
         )
+        # None of them may be in the source any more, or in the model.
+        limits = Limits(None, None, None, allow_empty=True, allow_no_known_key=True)
+        return self._planned(data, last["model_uuid"], wish, database, ledger, limits, watch)
 
     def load_plan(
         self, path: str | Path, *, ledger: Any = None, limits: Limits | None = None, watch: Watch = _unwatched

@@ -56,7 +56,12 @@ def pick_model(session: Session, shape: Shape, pick: Pick) -> Picked:
 
 def _landed(session: Session, shape: Shape, part: Part) -> tuple[Spooled, Landing]:
     way = way_of(session, shape, shape.uuid, part)
-    landing = by_lane(session, shape, way)
+    try:
+        landing = by_lane(session, shape, way)
+    except BaseException:
+        # Nobody comes for what was read so far, and the session may live long.
+        way.sheet.drop()
+        raise
     return way.sheet.finish(), landing
 
 

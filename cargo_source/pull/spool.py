@@ -314,6 +314,22 @@ class Sheet:
         with self._lock:
             self.chunks.clear()
 
+    def drop(self) -> None:
+        """Forget all rows, and remove their files."""
+        with self._lock:
+            typing = [*self._typing]
+        wait(typing)
+        with self._appending:
+            begun = self._open
+        with self._lock:
+            files = [chunk.path for chunk in self.chunks]
+        self.clear()
+        if begun is not None:
+            begun[1].close()
+            files.append(begun[0])
+        for path in files:
+            path.unlink(missing_ok=True)
+
     def make_unique(self) -> int:
         """Make keys unique: of rows with one key, the one that came last stays. Gives how many rows there are then."""
         chunks = self.settle()

@@ -115,10 +115,10 @@ class Present:
         """Read while something else is done. What fails there ends the reading, and is raised."""
         ended = threading.Event()
 
-        def told(table: str, rows: int, total: int | None) -> None:
+        def told(_table: str, rows: int, total: int | None) -> None:
             if ended.is_set():
                 raise CancelledError
-            self.watch(table, rows, total)
+            self.watch(self.target.label, rows, total)
 
         before, self.session.watch = self.session.watch, told
         try:

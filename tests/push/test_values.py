@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cargo_source.push.nested import are_all, checked
 from tests.push.drawn import LEAVES, SCALARS, none_or, wrapped
 from tests.push.oracle import TARGETS, check, pushed, quoted_in
 from tests.push.things import OBJECTS
@@ -101,3 +102,38 @@ def test_python_objects_are_sent_exactly_or_their_row_is_refused(data):
     rows = pushed(pd.DataFrame({"c": pd.Series(column, dtype=object)}), target, cargo)
     check(rows, [value for _, value in few], target, cargo)
     assert not quoted_in(rows, "secret")
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        '{"a":[1',
+        "2]}",
+        "{}",
+        "{},{}",
+        "1],[2",
+        '{"a":"',
+        '"}',
+        "[",
+        "]",
+        ",",
+        '"',
+        "\\",
+        "null",
+        " {} ",
+        "{}\n",
+        "1",
+        "[1]",
+    ]
+)
+
+
+@settings(max_examples=1000)
+@given(
+    st.lists(st.none() | FRAGMENTS | st.lists(FRAGMENTS, max_size=3).map("".join), max_size=6),
+    st.sampled_from(["any", "object", "array", "vector"]),
+)
+def test_texts_that_are_read_at_once_are_those_that_are_taken_one_by_one(texts, cargo):
+    """No text passes that would not by itself, whatever the ones beside it leave open or close."""
+    if are_all(texts, cargo):
+        for text in texts:
+            assert text is None or checked(text, cargo) == text.strip()
