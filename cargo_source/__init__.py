@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cargo_source.push.brakes import Limits
     from cargo_source.push.plan import Plan
     from cargo_source.push.report import PushReport
+    from cargo_source.views import install_views
     from cargo_source.workspace import Workspace
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "backfill",
     "cargo",
     "cargo_destination",
+    "install_views",
     "sync",
 ]
 
@@ -37,6 +39,7 @@ _HOMES = {
     "BackfillReport": "cargo_source.pull.backfill",
     "cargo": "cargo_source.pull.source",
     "cargo_destination": "cargo_source.dlt_destination",
+    "install_views": "cargo_source.views",
     "Limits": "cargo_source.push.brakes",
     "Plan": "cargo_source.push.plan",
     "PushReport": "cargo_source.push.report",

@@ -1,4 +1,4 @@
-"""The command line: ``cargo-source check | discover | sync | preview | push | rejects | sandbox | demo``.
+"""The command line: ``cargo-source check | discover | sync | preview | views | push | rejects | sandbox | demo``.
 
 Results go to standard output, progress and errors to standard error. Exits: 0 done, 2 settings or usage, 3 stopped
 because a read could not be shown to be complete, 1 anything else.
@@ -202,6 +202,9 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
         bool,
         typer.Option("--publish", help="Work on a copy of the database and rename it at the end: readers never wait."),
     ] = False,
+    views: Annotated[
+        bool, typer.Option("--views", help="Make the ready-made views over these tables, as `cargo-source views` does.")
+    ] = False,
     max_minutes: Annotated[
         float | None,
         typer.Option(min=0, help="Stop reading after so many minutes, with exit 3; the next sync goes on from there."),
@@ -259,7 +262,7 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             full_refresh_every=full_refresh_every,
             allow_empty=allow_empty,
         )
-        around: dict[str, Any] = {"publish": publish, "max_minutes": max_minutes}
+        around: dict[str, Any] = {"publish": publish, "views": views, "max_minutes": max_minutes}
         with render.progress(log_format) as watch:
             if isinstance(report, BackfillReport):
                 backfill(pipeline, source, step=length, parallel=parallel, watch=watch, report=report, **around)
@@ -281,6 +284,36 @@ UNFINISHED = {
     "refreshing": "the workspace was still being written: what is marked refreshing comes again with {again}",
 }
 """What is said where a sync ends with tables that are not as they should be."""
+
+
+@app.command()
+def views(
+    *,
+    database: Annotated[Path, typer.Option(help="The DuckDB file.")] = Path("warehouse.duckdb"),
+    dataset: Annotated[str, typer.Option(help="The schema in that database.")] = "cargo",
+    state_dir: Annotated[Path, typer.Option(help="Where cursors and work in progress are kept.")] = DEFAULT_STATE_DIR,
+    as_json: Json = False,
+) -> None:
+    """Make ready-made SQL views over the tables of a sync: agents, plays, credits, segments, failures, health.
+
+    They show what the last sync has loaded. One that needs a table which was never loaded is left out until it is.
+
+    Example: cargo-source views, then SELECT * FROM cargo.agent_performance_daily in DuckDB.
+    """
+    from cargo_source import render
+    from cargo_source.pull.destination import duckdb_pipeline
+    from cargo_source.views import install_views
+
+    with errors_told(as_json=as_json):
+        if not database.exists():
+            raise BadSettings(f"--database {database}: there is no such file; sync first")
+        made = install_views(duckdb_pipeline(database, dataset, state_dir))
+        if as_json:
+            print_json({"views": made.as_json()})
+        else:
+            render.views(made)
+        if made.refused:
+            die("what is marked refused was not made", code=1)
 
 
 app.command()(push)

@@ -22,6 +22,7 @@ from cargo_source.pull.backfill import BackfillReport
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.session import Watch
 from cargo_source.pull.sync import SyncReport
+from cargo_source.views import Views
 
 log = logging.getLogger("cargo_source")
 
@@ -153,6 +154,15 @@ def report(done: SyncReport, database: Path | None) -> None:
             out.print(f"[yellow]{escape(outcome.table)}[/yellow]: not shown to be complete: {escape(outcome.evidence)}")
         if outcome.note:
             out.print(f"[yellow]{escape(outcome.table)}[/yellow]: {escape(outcome.note)}")
+
+
+def views(made: Views) -> None:
+    """Show what became of the ready-made views, and what each is for."""
+    table = table_of("", "view", "status", "what it shows")
+    for each in made:
+        style = "red" if each.refused else "yellow" if each.lacks else "green"
+        table.add_row(each.view.name, f"[{style}]{escape(each.status)}[/]", escape(each.view.description))
+    console().print(table)
 
 
 def backfill(done: BackfillReport, database: Path | None) -> None:

@@ -8,16 +8,18 @@ import sys
 import tomllib
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from cargo_source import settings as settings_module
 from cargo_source.catalog import ENTITIES
+from cargo_source.views import VIEWS
 from tests.forked import run_command
 from tests.small import small_box
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-COMMANDS = ("check", "discover", "sync", "preview", "push", "rejects", "sandbox", "demo")
+COMMANDS = ("check", "discover", "sync", "preview", "views", "push", "rejects", "sandbox", "demo")
 
 REASONS = {
     "dlt": "loads, merges, keeps state: the connector is a dlt source",
@@ -77,7 +79,17 @@ def commands() -> str:
     return "\n".join(lines)
 
 
-GENERATED = {"entities": entities, "dependencies": dependencies, "settings": settings, "commands": commands}
+def views() -> str:
+    return "\n".join(["| view | what it shows |", "|---|---|", *(f"| `{v.name}` | {v.description} |" for v in VIEWS)])
+
+
+GENERATED = {
+    "entities": entities,
+    "dependencies": dependencies,
+    "settings": settings,
+    "commands": commands,
+    "views": views,
+}
 
 
 def part(name: str) -> str:
@@ -161,6 +173,17 @@ def test_shell_blocks_run(own, tmp_path):
     for arguments in ours:
         done = run_command(arguments, tmp_path, environment)
         assert done.returncode == 0, done.stderr
+
+
+def test_sql_blocks_run(own, tmp_path):
+    """Every SQL block of the README is asked of a database that was just loaded, views and all."""
+    environment = {**os.environ, "CARGO_API_TOKEN": own.token, "CARGO_API_URL": own.url, "HOME": str(tmp_path)}
+    done = run_command(["sync", "--views"], tmp_path, environment)
+    assert done.returncode == 0, done.stderr
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as db:
+        rows = [len(db.execute(query).fetchall()) for query in blocks("sql")]
+    assert len(rows) >= 3
+    assert max(rows) > 10
 
 
 def shape(text: str) -> list[str]:

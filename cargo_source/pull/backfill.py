@@ -84,7 +84,8 @@ class BackfillReport:
         for outcome in itertools.chain.from_iterable(window.sync.outcomes for window in self.windows):
             known = outcomes.get(outcome.table)
             outcomes[outcome.table] = _added(known, outcome) if known else replace(outcome)
-        return SyncReport(self.pipeline, self.dataset, list(outcomes.values()), self.seconds)
+        views = self.windows[-1].sync.views if self.windows else None
+        return SyncReport(self.pipeline, self.dataset, list(outcomes.values()), self.seconds, views=views)
 
     def grid(self) -> Grid:
         """Show the windows, each on a line."""
@@ -146,14 +147,15 @@ def backfill(  # noqa: PLR0913 - each is a setting of the backfill, by keyword
     watch: Watch | None = None,
     report: BackfillReport | None = None,
     publish: bool = False,
+    views: bool = False,
     max_minutes: float | None = None,
 ) -> BackfillReport:
     """Load the window of ``source``, which :func:`cargo_source.cargo` made with one, in windows of ``step``.
 
     ``parallel`` of them are read at once; they are loaded in order, each by a :func:`~cargo_source.sync` of its own. A
     window that fails stops the backfill: those before it are loaded, ``report.failed`` says where to go on, and the
-    error is raised as a sync raises it. ``publish`` publishes each window by itself, and ``max_minutes`` is the time
-    for reading all of them.
+    error is raised as a sync raises it. ``publish`` publishes each window by itself, ``views`` makes the ready-made
+    views with each, and ``max_minutes`` is the time for reading all of them.
     """
     if not 1 <= parallel <= MOST_PARALLEL:
         raise BadSettings(f"--parallel {parallel}: between 1 and {MOST_PARALLEL} windows can be read at once")
@@ -170,7 +172,7 @@ def backfill(  # noqa: PLR0913 - each is a setting of the backfill, by keyword
             for window, session, run_id in ahead.read(steps, parallel):
                 done = WindowReport(window, run_id, SyncReport(report.pipeline, report.dataset))
                 pull.read_ahead(session)
-                sync(pipeline, source, report=done.sync, publish=publish)
+                sync(pipeline, source, report=done.sync, publish=publish, views=views)
                 report.windows.append(done)
         except BaseException:
             if len(report.windows) < len(steps):

@@ -31,6 +31,7 @@ from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.publish import Publication, finish_earlier
 from cargo_source.pull.session import Watch
 from cargo_source.tabular import Grid
+from cargo_source.views import Views, install_views
 
 log = logging.getLogger("cargo_source")
 
@@ -44,6 +45,8 @@ class SyncReport:
     outcomes: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0
     run_id: str | None = None
+    views: Views | None = None
+    """What became of the ready-made views, where they were asked for."""
 
     @property
     def status(self) -> str:
@@ -98,7 +101,7 @@ class SyncReport:
         return (self.grid().html() if self.news else "") + f"<p><b>{escape(self.line)}</b></p>"
 
     def as_json(self) -> dict[str, Any]:
-        """Give the report as JSON; ``entities`` is the only list at its top."""
+        """Give the report as JSON; the tables are in ``entities``."""
         return {
             "status": self.status,
             "run_id": self.run_id,
@@ -108,6 +111,7 @@ class SyncReport:
             "requests": self.requests,
             "seconds": round(self.seconds, 3),
             "entities": [outcome.as_json() for outcome in self.outcomes],
+            **({"views": self.views.as_json()} if self.views is not None else {}),
         }
 
 
@@ -118,6 +122,7 @@ def sync(
     watch: Watch | None = None,
     report: SyncReport | None = None,
     publish: bool = False,
+    views: bool = False,
     max_minutes: float | None = None,
 ) -> SyncReport:
     """Load ``source``, which :func:`cargo_source.cargo` made, and report on every table, here and in ``_cargo_syncs``.
@@ -125,9 +130,9 @@ def sync(
     A package that an earlier run left behind is aborted first, and its rows are read again: resuming it would load it
     alone and leave what is new for another time. What a sync that failed, or was killed, has read waits on disk, and
     this one goes on from there. ``watch`` is told of progress. A ``report`` that is given is filled even where the sync
-    fails. ``publish`` works on a copy of the DuckDB file and renames it over the original at the end. After
-    ``max_minutes`` reading stops with OutOfTime. Raises CargoError by remedy; the destination is then as after its last
-    load.
+    fails. ``publish`` works on a copy of the DuckDB file and renames it over the original at the end. ``views`` makes
+    the ready-made views afterwards, as :func:`cargo_source.install_views` does. After ``max_minutes`` reading stops
+    with OutOfTime. Raises CargoError by remedy; the destination is then as after its last load.
     """
     pull = pull_of(source)
     pull.find_window()
@@ -138,7 +143,7 @@ def sync(
     publication = Publication(pipeline) if publish else None
     with held(Path(pipeline.pipelines_dir), pipeline.pipeline_name), pull.within(max_minutes):
         finish_earlier(pipeline)
-        run = _Run(pipeline, source, pull, report, publication)
+        run = _Run(pipeline, source, pull, report, publication, views=views)
         if run.load():
             # What was read before belongs to the time when it was begun: what is new since comes now.
             run.load()
@@ -149,10 +154,17 @@ class _Run:
     """One sync: a load, or two where the first goes on with what was cut off, and what is told of them."""
 
     def __init__(
-        self, pipeline: Pipeline, source: DltSource, pull: Pull, report: SyncReport, publication: Publication | None
+        self,
+        pipeline: Pipeline,
+        source: DltSource,
+        pull: Pull,
+        report: SyncReport,
+        publication: Publication | None,
+        *,
+        views: bool,
     ) -> None:
         self._pipeline, self._source, self._pull, self._report = pipeline, source, pull, report
-        self._publication = publication
+        self._publication, self._views = publication, views
         self._clock, self._started_at = time.monotonic(), datetime.now(UTC)
         self._before: dict[str, Outcome] = {}
         """What became of each table in loads before this one."""
@@ -181,6 +193,7 @@ class _Run:
             again = pull.resumed and not self._before and pull.options.window is None
             if not again:
                 self._end(None)
+                self._make_views()
         if publication is not None:
             try:
                 publication.publish()
@@ -191,6 +204,17 @@ class _Run:
         if again:
             self._before = dict(pull.outcomes)
         return again
+
+    def _make_views(self) -> None:
+        """Make the views. One that cannot be made is told of, and costs no row that was loaded."""
+        if self._views:
+            try:
+                self._report.views = install_views(self._pipeline)
+            except CargoError as error:
+                self._report.views = Views()
+                log.warning("%s", error)
+            for each in self._report.views.refused:
+                log.warning("the view %s was not made: %s", each.view.name, each.refused)
 
     def _once(self) -> None:
         # What was read for a load that fails stays on disk, for the next to go on.
