@@ -6,12 +6,15 @@ retried repeats nothing that was done. Its limits are those of dlt's custom dest
 plan to look at, so brakes stop the load.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cargo_source.errors import BadSettings, CargoError, TryLater
+from cargo_source.errors import BadSettings, CargoError, StalePlan, TryLater
 from cargo_source.push.brakes import Limits
 from cargo_source.push.compare import Mode
+from cargo_source.push.ledger_places import ledger_in
+from cargo_source.push.planning import Wish
 from cargo_source.push.target import Columns
 from cargo_source.settings import Secret
 from cargo_source.workspace import DEFAULT_LEDGER, Workspace
@@ -28,16 +31,19 @@ def cargo_destination(  # noqa: PLR0913 - each is a wish of its own
     limits: Limits | None = None,
     allow_rejected: bool = False,
     ledger: Any = DEFAULT_LEDGER,
+    ledger_keys: str = "hash",
+    allow_connector_models: bool = False,
+    try_dates: bool = False,
     token: str | Secret | None = None,
     url: str | None = None,
-    **wishes: Any,
 ) -> Any:
     """Give a dlt destination that writes into a model: see :meth:`Workspace.push` for what can be wished.
 
     A pipeline that loads several tables names the one that is for the model as ``table``; any other is refused. Rows
     that Cargo or the plan refuses fail the load after the others have gone through, unless ``allow_rejected``; they are
-    in the ledger with their reasons. Rate limits, networks and servers that fail are told to dlt as transient, so that
-    it retries; all else is terminal.
+    in the ledger with their reasons. Rate limits, networks and servers that fail, and a model that somebody else writes
+    to meanwhile, are told to dlt as transient, so that it retries; all else is terminal. Raises BadSettings where what
+    is wished cannot be.
 
     >>> dlt.pipeline("scores", destination=cargo_destination("companies", "domain"))  # doctest: +SKIP
     """
@@ -48,7 +54,19 @@ def cargo_destination(  # noqa: PLR0913 - each is a wish of its own
     import dlt
     from dlt.common.destination.exceptions import DestinationTerminalException, DestinationTransientException
 
-    wish = {"key": key, "mode": mode, "columns": columns, "nulls": nulls, "ledger": ledger, **wishes}
+    wish: dict[str, Any] = {
+        "key": key,
+        "mode": mode,
+        "columns": columns,
+        "nulls": nulls,
+        "ledger_keys": ledger_keys,
+        "allow_connector_models": allow_connector_models,
+        "try_dates": try_dates,
+    }
+    Wish(**wish)
+    ledger_in(ledger)
+    # A file without rows is one of a table without news, and nothing can be gone by it.
+    brakes = replace(limits or Limits(), allow_empty=True)
     hidden = Secret(token) if isinstance(token, str) else token
     del token
 
@@ -66,9 +84,9 @@ def cargo_destination(  # noqa: PLR0913 - each is a wish of its own
             raise DestinationTerminalException(f"table {name!r} is not for {model}: it takes {table!r} alone")
         try:
             with Workspace(hidden, url) as ws:
-                plan = ws.push(Path(items), model, limits=limits or Limits(), **wish)
+                plan = ws.push(Path(items), model, limits=brakes, ledger=ledger, **wish)
                 report = plan.apply()
-        except TryLater as error:
+        except (StalePlan, TryLater) as error:
             raise DestinationTransientException(str(error)) from error
         except CargoError as error:
             raise DestinationTerminalException(str(error)) from error

@@ -82,7 +82,7 @@ class Landing:
                 for row in page:
                     self._remember(row)
                 self._rows += len(page)
-            self._session.watch(self._entity.table, self._rows, self._shown.announced)
+            self._session.told(self._entity.table, self._rows, self._shown.announced)
 
     def _remember(self, row: Row) -> None:
         if (some := self._entity.kept(row)) is not None:

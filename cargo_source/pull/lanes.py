@@ -123,7 +123,7 @@ def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Lan
             got = 0
             for link in answer_links(answer):
                 got += bring(session, link, shape, sheet, "parquet", ordered=part.limit is not None)
-                session.watch(shape.table, got, before)
+                session.told(shape.table, got, before)
         except LinkExpired:
             if attempt == EXPORTS:
                 raise
@@ -245,7 +245,7 @@ def download_rows(session: Session, shape: Shape, sheet: Sheet, pages: RecordPag
             got = 0
             for link in answer_links(answer):
                 got += bring(session, link, shape, sheet, *SNIFFED)
-                session.watch(shape.table, got, None)
+                session.told(shape.table, got, None)
         except LinkExpired:
             if attempt == EXPORTS:
                 raise
@@ -269,7 +269,7 @@ def page_rows(session: Session, shape: Shape, way: Way, pages: RecordPages) -> L
 
     def told(rows: int) -> None:
         # Nothing says how many there are.
-        session.watch(shape.table, rows, None)
+        session.told(shape.table, rows, None)
 
     read_pages(pages, Reading(shape, way.sheet, way.progress, way.part.enough, told), session.many)
     return Landing(PAGES, refreshing=pages.refreshing, ground=SORTED)

@@ -51,7 +51,7 @@ def _snapshot(session: Session, entity: Entity, snapshot: Snapshot) -> Read:
     rows = [row for page in session.lists.rows(entity, entity.listed_by, {}) for row in page]
     if snapshot.dated:
         rows = [{**row, snapshot.dated: session.now.date().isoformat()} for row in rows]
-    session.watch(entity.table, len(rows), len(rows))
+    session.told(entity.table, len(rows), len(rows))
     return Read(rows=rows)
 
 

@@ -12,6 +12,7 @@ import weakref
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -73,6 +74,9 @@ class Read:
     values: dict[str, set[Any]] = field(default_factory=dict)
     listed: dict[Any, datetime | None] | None = None
 
+
+WATCHED_BY: ContextVar[Watch | None] = ContextVar("WATCHED_BY", default=None)
+"""Who is told of a reading in place of the session's own watcher: several may read in one session."""
 
 ReadEntity = Callable[["Session", str, Span], Read]
 """Reads an entity in a span, as :func:`cargo_source.pull.reading.read_entity` does."""
@@ -144,6 +148,10 @@ class Session:
         self._pool.shutdown(wait=keep, cancel_futures=True)
         self.spool.close(keep=keep)
         self.client.close()
+
+    def told(self, table: str, rows: int, total: int | None) -> None:
+        """Tell of progress. What a watcher raises ends the reading."""
+        (WATCHED_BY.get() or self.watch)(table, rows, total)
 
     # Shared work -------------------------------------------------------------------------------------------------
 

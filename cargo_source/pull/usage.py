@@ -37,7 +37,7 @@ def read_usage(
 
         session.each(take, cuts)
     spooled = sheet.finish()
-    session.watch(entity.table, spooled.rows, spooled.rows)
+    session.told(entity.table, spooled.rows, spooled.rows)
     return spooled, digest
 
 

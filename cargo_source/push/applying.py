@@ -18,12 +18,13 @@ from cargo_source.pull.records import shape_model
 from cargo_source.pull.session import Session, Watch
 from cargo_source.pull.shaping import Pseudonym
 from cargo_source.push.canary import Canary
-from cargo_source.push.compare import CREATE, KINDS, UPDATE, Comparison, hashes
+from cargo_source.push.compare import CREATE, KINDS, REMOVE, UPDATE, Comparison, hashes
 from cargo_source.push.facts import Facts
 from cargo_source.push.journal import Fate, Journal, read
 from cargo_source.push.ledger import Ledger, check_workspace
 from cargo_source.push.present import Present
 from cargo_source.push.report import PushReport
+from cargo_source.push.room import asked
 from cargo_source.push.sending import Sender, Stopped
 from cargo_source.push.sizes import MOST, Sizes
 from cargo_source.push.store import PlanStore
@@ -73,6 +74,7 @@ class Applying:
             with closing(journal):
                 journal.begin(self._begun())
                 self._tell_refused(journal, report)
+                self._tell_settled(journal, report)
                 try:
                     self._send(journal, report)
                 except BaseException as stopped:  # noqa: BLE001 - whatever stopped it, what was done is written down; it is raised below
@@ -101,7 +103,7 @@ class Applying:
     def _recount(report: PushReport, journal: Journal) -> None:
         """Count anew what became of rows: an interruption leaves answers that nobody has taken."""
         if told := read(journal.path):
-            found = Counter(row["status"] for row in told.rows())
+            found = Counter(row["status"] for row in told.rows() if not row.get("settled"))
             for name in ("created", "updated", "removed", "rejected", "unknown"):
                 setattr(report, name, found[name])
 
@@ -164,7 +166,7 @@ class Applying:
         alike = " AND ".join(f"c.{name} IS NOT DISTINCT FROM f.{name}" for name in names)
         other = " OR ".join(f"c.{name} IS DISTINCT FROM f.{name}" for name in ("h1", "h2"))
         both = f"FROM ({cells} changes) c FULL JOIN ({cells} fresh) f ON {alike} WHERE {other}"
-        moved = db.execute(f"SELECT count(*) {both}").fetchall()[0][0]
+        moved = asked(db, f"SELECT count(*) {both}").fetchall()[0][0]
         if moved:
             raise StalePlan(
                 f"{self.facts.model}: the model has changed since this plan was made ({moved:,} of"
@@ -195,6 +197,18 @@ class Applying:
             for row, key, column, reason in some:
                 report.reject(row, column, reason, key)
             report.rejected += len(some)
+
+    def _tell_settled(self, journal: Journal, report: PushReport) -> None:
+        """Write down what became of rows that an earlier push has sent and was not told of."""
+        rows = [
+            {"row": row, "id": id_, "key": key, "kind": kind, "status": STATUS[kind]}
+            for row, id_, key, kind in self.store.settled()
+        ]
+        if rows:
+            journal.settle(rows)
+            report.notes.append(
+                f"{len(rows):,} rows that an earlier push had sent are as it wanted them: that is written down now"
+            )
 
     # Sending -------------------------------------------------------------------------------------------------------
 
@@ -310,6 +324,10 @@ class _Reader:
         for start in range(first or 0, (last or -1) + 1, READ_AT_ONCE):
             for row in db.execute(query, [*values, kind, start, start + READ_AT_ONCE - 1]).fetchall():
                 yield Change(*row)
+
+
+STATUS = {CREATE: "created", UPDATE: "updated", REMOVE: "removed"}
+"""What has become of a row that was sent for this and is as it was to be."""
 
 
 def _totals(report: PushReport) -> dict[str, object]:

@@ -14,6 +14,7 @@ from duckdb.func import PythonUDFType
 
 from cargo_source.pull import sql
 from cargo_source.push.cells import JSON_TEXT
+from cargo_source.push.room import asked
 from cargo_source.push.target import Mapped
 
 Mode = Literal["insert", "update", "upsert", "mirror", "fill_empty"]
@@ -52,25 +53,26 @@ class Comparison:
         """Make the tables of what would be changed, and of the source's rows that cannot be pushed."""
         self._pair()
         self._refuse(refused)
-        self.db.execute(f"CREATE OR REPLACE SEQUENCE {changes}_seq")
-        self.db.execute(
+        asked(self.db, f"CREATE OR REPLACE SEQUENCE {changes}_seq")
+        asked(
+            self.db,
             f"CREATE TABLE {changes} (seq BIGINT DEFAULT nextval('{changes}_seq'), kind VARCHAR, id VARCHAR,"
-            " row BIGINT, key VARCHAR, changed VARCHAR[], data VARCHAR, before VARCHAR)"
+            " row BIGINT, key VARCHAR, changed VARCHAR[], data VARCHAR, before VARCHAR)",
         )
         into = f"INSERT INTO {changes} (kind, id, row, key, changed, data, before)"
         if self.mode in CREATING and not self.by_identity:
-            self.db.execute(f"{into} {self._creates(refused)}")
+            asked(self.db, f"{into} {self._creates(refused)}")
         if self.mode in UPDATING and len(self.columns) > 1:
-            self.db.execute(f"{into} {self._updates(refused)}")
+            asked(self.db, f"{into} {self._updates(refused)}")
         if self.mode == "mirror" and not self.unreadable_keys:
-            self.db.execute(f"{into} {self._removes()}")
+            asked(self.db, f"{into} {self._removes()}")
 
     def _pair(self) -> None:
         """Find the source's rows whose key is in the model, how many records have it, and whether one may differ.
 
         Rows are wide, and most are as they are in the model. So they are held against each other by their keys and by
-        two hashes of their other cells, 128 bits: joined whole they took four times as long. Cells of other types hash
-        otherwise though they are equal, so that a row of which the hashes differ is looked at anew.
+        hashes of their other cells, of 64 bits each: joined whole they took four times as long. Cells of other types
+        hash otherwise though they are equal, so that a row of which the hashes differ is looked at anew.
         """
         there = self._there
         others = self._others if self.mode in UPDATING else []
@@ -79,16 +81,17 @@ class Comparison:
             f"SELECT there, count(*) AS records, any_value(h1) AS h1, any_value(h2) AS h2"
             f" FROM (SELECT {there} AS there, {theirs} FROM present) WHERE there IS NOT NULL GROUP BY 1"
         )
-        self.db.execute(
+        asked(
+            self.db,
             f"CREATE OR REPLACE TEMP TABLE {PAIRED} AS SELECT s.row, p.records, s.h1 <> p.h1 OR s.h2 <> p.h2 AS differs"
-            f" FROM (SELECT row, v{self.key} AS given, {mine} FROM source) s JOIN ({records}) p ON s.given = p.there"
+            f" FROM (SELECT row, v{self.key} AS given, {mine} FROM source) s JOIN ({records}) p ON s.given = p.there",
         )
 
     # Rows that cannot be pushed ------------------------------------------------------------------------------------
 
     def _refuse(self, refused: str) -> None:
         key = f"v{self.key}"
-        self.db.execute(f"CREATE TABLE {refused} (row BIGINT, key VARCHAR, column_name VARCHAR, reason VARCHAR)")
+        asked(self.db, f"CREATE TABLE {refused} (row BIGINT, key VARCHAR, column_name VARCHAR, reason VARCHAR)")
         slug = sql.text(self.columns[self.key].slug)
         # Keys may be long: those that may be shared are found by their hashes, and only they are held in memory.
         hashes = f"SELECT hash({key}) FROM source WHERE {key} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
@@ -103,9 +106,10 @@ class Comparison:
         if self.by_identity and self.mode in CREATING:
             tests.append((f"row NOT IN (SELECT row FROM {PAIRED})", NO_RECORD))
         cases = " ".join(f"WHEN {test} THEN {sql.text(reason)}" for test, reason in tests)
-        self.db.execute(
+        asked(
+            self.db,
             f"INSERT INTO {refused} SELECT row, {key}::VARCHAR, coalesce(bad_column, {slug}), coalesce(bad_reason, why)"
-            f" FROM (SELECT *, CASE {cases} END AS why FROM source) WHERE bad_reason IS NOT NULL OR why IS NOT NULL"
+            f" FROM (SELECT *, CASE {cases} END AS why FROM source) WHERE bad_reason IS NOT NULL OR why IS NOT NULL",
         )
 
     @property
@@ -205,7 +209,7 @@ class Comparison:
         return self._one(f"SELECT count(*) FROM {PAIRED}")
 
     def _one(self, query: str) -> int:
-        return int(self.db.execute(query).fetchall()[0][0])
+        return int(asked(self.db, query).fetchall()[0][0])
 
 
 CANONICAL = "cargo_canonical"
@@ -214,10 +218,15 @@ PAIRED = "paired"
 
 
 def hashes(cells: Sequence[str]) -> str:
-    """Write two hashes of cells: the second of them in the other order, so that it goes its own way."""
+    """Write two hashes of cells, which differ where a cell does.
+
+    A null has the hash of some value or other, so the second says where nulls are; it takes the cells in the other
+    order, and so goes its own way where several differ.
+    """
     if not cells:
         return "0 AS h1, 0 AS h2"
-    return f"hash({', '.join(cells)}) AS h1, hash('', {', '.join(reversed(cells))}) AS h2"
+    with_nulls = ", ".join(f"{cell} IS NULL, {cell}" for cell in reversed(cells))
+    return f"hash({', '.join(cells)}) AS h1, hash({with_nulls}) AS h2"
 
 
 def _list(names: Sequence[str]) -> str:

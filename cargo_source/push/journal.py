@@ -32,6 +32,10 @@ class Fate(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its place in the source, where it was rejected."""
 
 
+SETTLED: Row = {"settled": True, "sent_at": None}
+"""What rows have that an earlier push has sent."""
+
+
 class Journal:
     """Writes what happens, line by line; threads may share it."""
 
@@ -48,6 +52,10 @@ class Journal:
     def refuse(self, rows: Iterable[Row]) -> None:
         """Write down rows that are not sent at all."""
         self._write({"what": "refused", "at": _now(), "rows": [*rows]})
+
+    def settle(self, rows: Iterable[Row]) -> None:
+        """Write down rows of an earlier push of which it shows only now what became of them."""
+        self._write({"what": "settled", "at": _now(), "rows": [*rows]})
 
     def send(self, kind: str, rows: Iterable[Row]) -> None:
         """Write down rows that are about to be sent: ``seq``, ``row``, ``key`` and, where it is known, ``id``."""
@@ -90,13 +98,14 @@ class Told:
         """
         sent: dict[int, Row] = {}
         for what, text in _lines(self.path):
-            if what not in {"refused", "sent", "fates"}:
+            if what not in {"refused", "settled", "sent", "fates"}:
                 continue
             line = msgspec.json.decode(text)
             match what:
                 case "refused":
-                    for row in line["rows"]:
-                        yield {**row, "kind": None, "status": "rejected", "sent_at": None}
+                    yield from ({**row, "kind": None, "status": "rejected", "sent_at": None} for row in line["rows"])
+                case "settled":
+                    yield from ({**row, **SETTLED, "answered_at": line["at"]} for row in line["rows"])
                 case "sent":
                     for row in line["rows"]:
                         # Of a row that was sent several times, the first time is when it began.

@@ -89,7 +89,7 @@ AT_ONCE = 20_000
 REJECTED = frozenset({"rejected", "unknown"})
 """What has become of rows that are to be pushed again."""
 
-_FATE = ("run_id", "model_uuid", "model", "source_row", "column_name", "reason", "key", "status")
+_FATE = ("run_id", "model_uuid", "model", "source_row", "column_name", "reason", "key", "status", "kind", "record_id")
 TOGETHER = 500
 """Keys of one question."""
 
@@ -151,11 +151,17 @@ class Ledger:
         found = self._last_fates(_of(workspace, model))
         return sorted({str(row["key"]) for row in found if row["status"] in REJECTED and row["key"] is not None})
 
+    def unknown(self, workspace: str, model: str) -> list[Row]:
+        """Give the rows of which nobody knows what became of them: ``key``, as kept, ``kind``, ``record_id``."""
+        found = self._last_fates(_of(workspace, model))
+        cut_off = [{"record_id": row.get("id"), **row} for row in self._unanswered(model)]
+        return [row for row in (*found, *cut_off) if row["status"] == "unknown" and row["key"] is not None]
+
     def rejects(self, model: str | None = None) -> list[Row]:
         """Give the rows that were rejected or lost when they were last pushed, with the reasons; the newest first."""
         found = [row for row in self._last_fates(_called(model)) if row["status"] in REJECTED]
         return [
-            {name: value for name, value in row.items() if name not in {"model_uuid", "run_id"}}
+            {name: value for name, value in row.items() if name not in {"model_uuid", "run_id", "kind", "record_id"}}
             for row in reversed(found)
         ]
 
@@ -174,13 +180,14 @@ class Ledger:
             rows += self.database.select(ROWS, _FATE, f"{where} AND key IN ({some})")
         newest = {uuid: run for run, uuid in self._runs(where)}
         last: dict[object, list[Row]] = {}
-        for run, uuid, called, place, column, reason, key, status in sorted(
+        for run, uuid, called, place, column, reason, key, status, kind, record in sorted(
             rows, key=lambda row: (str(begun.get(row[0])), row[3] or 0)
         ):
             if key is None and run != newest[uuid]:
                 continue
             told = {"model": called, "row": place, "column": column, "reason": reason, "key": key, "status": status}
             told |= {"model_uuid": uuid, "run_id": run, "at": str(begun.get(run) or "")[:19]}
+            told |= {"kind": kind, "record_id": record}
             # What came later stands at the end; rows of one push may share a key.
             before = last.pop((uuid, key or place), [])
             last[uuid, key or place] = [*(each for each in before if each["run_id"] == run), told]
@@ -284,7 +291,7 @@ def _tables(told: journal.Told) -> dict[str, pa.RecordBatchReader]:
 
 
 def _counted(rows: Iterator[Row]) -> Row:
-    found = Counter(row["status"] for row in rows)
+    found = Counter(row["status"] for row in rows if not row.get("settled"))
     return {name: found[name] for name in ("created", "updated", "removed", "rejected", "unknown")}
 
 

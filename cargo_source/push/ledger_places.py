@@ -1,6 +1,7 @@
 """Where a ledger can be: a DuckDB file, or the destination of a dlt pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ _TYPES = {
 }
 MEMORY = "128MB"
 """What DuckDB may take while a push is written down."""
+NO_TABLES = frozenset({"filesystem", "cargo"})
+"""Destinations of dlt that keep no tables: what SQL writes there is gone with the connection."""
 TOGETHER = 500
 """Rows of one statement, where they go as values."""
 
@@ -41,8 +44,12 @@ def ledger_in(place: Any) -> Ledger:
     raise BadSettings("ledger: the path of a DuckDB file, or a dlt pipeline")
 
 
-def _definition(table: pa.RecordBatchReader) -> str:
-    return ", ".join(f"{sql.name(field.name)} {_TYPES[field.type]}" for field in table.schema)
+def _made(name: str, table: pa.RecordBatchReader) -> Iterator[str]:
+    """Give the statements that make a table, or give one of an earlier version the columns that are new."""
+    columns = [f"{sql.name(field.name)} {_TYPES[field.type]}" for field in table.schema]
+    yield f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)})"
+    for column in columns:
+        yield f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {column}"
 
 
 class DuckDbFile:
@@ -90,7 +97,8 @@ class DuckDbFile:
             db.execute("BEGIN")
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
             for name, table in tables.items():
-                db.execute(f"CREATE TABLE IF NOT EXISTS {self._schema}.{name} ({_definition(table)})")
+                for statement in _made(f"{self._schema}.{name}", table):
+                    db.execute(statement)
                 db.execute(f"DELETE FROM {self._schema}.{name} WHERE run_id = ?", [run_id])
                 db.register("fresh", table)
                 db.execute(f"INSERT INTO {self._schema}.{name} BY NAME SELECT * FROM fresh")
@@ -101,14 +109,42 @@ class DuckDbFile:
 class PipelineTables:
     """Tables in the dataset of a dlt pipeline, asked in SQL that DuckDB and PostgreSQL share."""
 
+    patience = 20.0
+    """Seconds to wait for another program that has a DuckDB file open."""
+
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline
+        kind = getattr(pipeline.destination, "destination_name", None)
+        if kind is None:
+            raise BadSettings(f"ledger: the pipeline {pipeline.pipeline_name!r} has no destination")
+        if kind in NO_TABLES:
+            raise BadSettings(f"ledger: a pipeline that loads into {kind} keeps no tables; take a DuckDB file instead")
+
+    @contextmanager
+    def _asking(self) -> Iterator[Any]:
+        """Open what the pipeline loads into. Raises BadSettings or DestinationRefused, which say why it cannot be."""
+        from dlt.common.destination.exceptions import DestinationException, SqlClientNotAvailable
+        from dlt.destinations.exceptions import DestinationConnectionError
+
+        waiting = Retrying(
+            retry=retry_if_exception_type(DestinationConnectionError),
+            stop=stop_after_delay(self.patience),
+            wait=wait_random(0.05, 0.5),
+            reraise=True,
+        )
+        try:
+            with ExitStack() as opened:
+                yield waiting(lambda: opened.enter_context(self._pipeline.sql_client()))
+        except SqlClientNotAvailable:
+            raise BadSettings("ledger: the pipeline's destination cannot be asked in SQL; take a DuckDB file") from None
+        except DestinationException as error:
+            raise DestinationRefused.from_cause(error, step="ledger") from None
 
     def select(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
         """Give these columns of the rows where ``where`` holds; none where there is no such table."""
         from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-        with self._pipeline.sql_client() as client:
+        with self._asking() as client:
             names = ", ".join(columns)
             query = f"SELECT {names} FROM {client.make_qualified_table_name(table)} WHERE {where}"
             try:
@@ -118,13 +154,14 @@ class PipelineTables:
 
     def replace(self, run_id: str, tables: dict[str, pa.RecordBatchReader]) -> None:
         """Put the rows of one run in the place of those that are there of it."""
-        with self._pipeline.sql_client() as client:
+        with self._asking() as client:
             if not client.has_dataset():
                 client.create_dataset()
             with client.begin_transaction():
                 for name, table in tables.items():
                     qualified = client.make_qualified_table_name(name)
-                    client.execute_sql(f"CREATE TABLE IF NOT EXISTS {qualified} ({_definition(table)})")
+                    for statement in _made(qualified, table):
+                        client.execute_sql(statement)
                     client.execute_sql(f"DELETE FROM {qualified} WHERE run_id = %s", run_id)
                     self._insert(client, qualified, table)
 

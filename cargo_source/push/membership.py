@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from cargo_source.pull.sql import name, text
+from cargo_source.push.room import asked
 from cargo_source.push.segment_truth import SortKey, Watch, member_table
 from cargo_source.push.watched_columns import WatchedColumn
 
@@ -145,7 +146,7 @@ class Members:
 
     def _make(self, what: str, table: str, query: str) -> None:
         self._made.append(f"{what} {table}")
-        self._db.execute(f"CREATE OR REPLACE TEMP {what} {table} AS {query}")
+        asked(self._db, f"CREATE OR REPLACE TEMP {what} {table} AS {query}")
 
     def _forget(self) -> None:
         while self._made:

@@ -1,5 +1,6 @@
 """How a plan is made: the source is brought in, the model is read, both are compared. Nothing is sent."""
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from cargo_source.errors import BadSettings
+from cargo_source.errors import BadSettings, DestinationRefused
 from cargo_source.pull import sql
 from cargo_source.pull.records import Model
 from cargo_source.pull.session import Session, Watch
@@ -22,9 +23,12 @@ from cargo_source.push.hooks import add_digests, hooked, mapped_key
 from cargo_source.push.ledger import Ledger
 from cargo_source.push.present import Meanwhile, Present
 from cargo_source.push.radius import Touched, watchers
+from cargo_source.push.room import asked
 from cargo_source.push.staging import Taken, stage, taken
 from cargo_source.push.store import PlanStore
 from cargo_source.push.target import Columns, Mapped, Target
+
+log = logging.getLogger("cargo_source")
 
 NULLS = ("write", "skip", "error")
 LEDGER_KEYS = ("hash", "clear")
@@ -165,6 +169,32 @@ class Planning:
         )
         db.unregister("known")
 
+    def _settle(self, db: duckdb.DuckDBPyConnection, comparison: Comparison) -> None:
+        """Find what became of rows that an earlier push sent without an answer, and that need nothing now."""
+        try:
+            rows = self.ledger.unknown(str(self.session.state.get("workspace")), self.target.model.uuid)
+        except DestinationRefused as refused:
+            log.info("what became of rows without an answer is found by another push: %s", refused)
+            rows = []
+        known = {name: pa.array([row[name] for row in rows], pa.string()) for name in ("key", "kind", "record_id")}
+        db.register("known", pa.table(known))
+        db.execute("CREATE TABLE settled (row BIGINT, id VARCHAR, key VARCHAR, kind VARCHAR)")
+        if rows:
+            text = f"v{comparison.key}::VARCHAR"
+            keys = f"SELECT row, {text} AS key FROM source UNION ALL SELECT row, sha256(? || {text}) FROM source"
+            db.execute(
+                f"INSERT INTO settled SELECT s.row, p._id, k.key, k.kind FROM known k JOIN ({keys}) d ON d.key = k.key"
+                f" JOIN source s ON s.row = d.row JOIN present p ON {comparison.match}"
+                " ANTI JOIN changes c ON c.row = s.row ANTI JOIN refused r ON r.row = s.row"
+                " WHERE k.kind <> 'remove'",
+                [self.session.pseudonym.reveal_salt()],
+            )
+            db.execute(
+                "INSERT INTO settled SELECT NULL, k.record_id, k.key, k.kind FROM known k"
+                " ANTI JOIN present p ON p._id = k.record_id WHERE k.kind = 'remove'"
+            )
+        db.unregister("known")
+
     def _comparison(self, store: PlanStore, columns: list[Mapped], place: int, workspace: str) -> Comparison:
         db = store.db
         if self.target.takes_ingest:
@@ -188,6 +218,7 @@ class Planning:
         with present.view(store.db, "present", columns, watched.fields, bring_in) as picked:
             comparison.make("changes", "refused")
             counts = count(store, comparison)
+            self._settle(store.db, comparison)
             touched(store.db, comparison, sorted(watched.fields - {"_id"}))
             radius = watched.radius(Touched(store.db, "present", "after", "removed"))
         for table in ("after", "removed"):
@@ -264,8 +295,9 @@ def touched(db: duckdb.DuckDBPyConnection, comparison: Comparison, fields: Seque
     if any(slug != name for slug, name in slugs.items()):
         pairs = ", ".join(f"{sql.text(slug)}: {sql.text(name)}" for slug, name in slugs.items())
         renamed = f"list_transform(changed, lambda x: (MAP {{{pairs}}})[x])"
-    db.execute(
+    asked(
+        db,
         f"CREATE TABLE after AS SELECT c.seq, c.id AS _id, {', '.join([*cells, f'{renamed} AS changed'])}"
-        " FROM changes c JOIN source s ON c.row = s.row LEFT JOIN present p ON p._id = c.id"
+        " FROM changes c JOIN source s ON c.row = s.row LEFT JOIN present p ON p._id = c.id",
     )
     db.execute("CREATE TABLE removed AS SELECT id AS _id FROM changes WHERE kind = 'remove'")

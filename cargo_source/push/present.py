@@ -19,7 +19,7 @@ from cargo_source.pull.conform import SQL
 from cargo_source.pull.patience import FIRST_LOOK, LONGEST, PATIENCE
 from cargo_source.pull.picked import Picked, pick_model
 from cargo_source.pull.picking import Pick
-from cargo_source.pull.session import Session, Watch
+from cargo_source.pull.session import WATCHED_BY, Session, Watch
 from cargo_source.push.target import Target
 
 Meanwhile = Callable[[Callable[[], object]], object]
@@ -120,19 +120,19 @@ class Present:
                 raise CancelledError
             self.watch(self.target.label, rows, total)
 
-        before, self.session.watch = self.session.watch, told
-        try:
-            with ThreadPoolExecutor(1, thread_name_prefix="cargo-present") as pool:
-                reading = pool.submit(contextvars.copy_context().run, self.rows, fields)
-                try:
-                    meanwhile(lambda: reading.result() if reading.done() else None)
-                except BaseException:
-                    ended.set()
-                    reading.add_done_callback(_dropped)
-                    raise
-        finally:
-            self.session.watch = before
-        return reading.result()
+        def read() -> Picked:
+            WATCHED_BY.set(told)
+            return self.rows(fields)
+
+        with ThreadPoolExecutor(1, thread_name_prefix="cargo-present") as pool:
+            reading = pool.submit(contextvars.copy_context().run, read)
+            try:
+                meanwhile(lambda: reading.result() if reading.done() else None)
+                return reading.result()
+            except BaseException:
+                ended.set()
+                reading.add_done_callback(_dropped)
+                raise
 
 
 def _dropped(reading: Future[Picked]) -> None:

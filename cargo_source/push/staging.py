@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Self
 
 import duckdb
 import pyarrow as pa
@@ -13,6 +14,7 @@ from cargo_source.errors import FixTheData, ReportBug
 from cargo_source.pull import sql
 from cargo_source.push.batches import Incoming
 from cargo_source.push.cells import Cell, cell, kind_of
+from cargo_source.push.room import give, limit
 from cargo_source.push.target import Mapped
 from cargo_source.push.values import Kind, Make, form_of, maker
 
@@ -75,7 +77,7 @@ def stage(
         source = _Source(db, f"INSERT INTO source {select}")
         rows = 0
         # A batch is made while the one before it is written.
-        with ThreadPoolExecutor(1, thread_name_prefix="cargo-staging") as writing:
+        with source, ThreadPoolExecutor(1, thread_name_prefix="cargo-staging") as writing:
             written: Future[None] | None = None
             for batch in incoming.batches:
                 given = _given(schema, columns, batch, rows)
@@ -86,56 +88,67 @@ def stage(
                 watch(rows)
             if written is not None:
                 written.result()
-            source.commit()
 
 
 GROUP_ROWS, GROUP_BYTES = 122_880, 64 << 20
 """What is committed at once: a whole row group, which DuckDB writes to its place; less than one goes to its log first,
 and so to disk twice. More than that stays in memory."""
+LONG = 2_000
+"""Bytes of a row that is long: blocks of such texts are in memory until they are committed."""
 
 
 @dataclass
 class _Source:
-    """The table of the source, which is written to."""
+    """The table of the source while it is written to; what is left is committed at the end, or undone."""
 
     db: duckdb.DuckDBPyConnection
     statement: str
     rows: int = 0
     bytes: int = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._commit()
+        elif self.rows:
+            # DuckDB takes nothing else while a transaction that has failed is open.
+            with suppress(duckdb.Error):
+                self.db.execute("ROLLBACK")
+
     def insert(self, batch: pa.RecordBatch) -> None:
+        """Write a batch."""
         if not self.rows:
             self.db.execute("BEGIN")
-        _run(self.db, self.statement, batch)
         self.rows, self.bytes = self.rows + batch.num_rows, self.bytes + batch.nbytes
+        if batch.nbytes > LONG * batch.num_rows:
+            give(self.db, max(limit(self.db), MEMORY + 4 * (self.bytes >> 20)))
+        _run(self.db, self.statement, batch)
         if self.rows >= GROUP_ROWS or self.bytes >= GROUP_BYTES:
-            self.commit()
+            self._commit()
 
-    def commit(self) -> None:
+    def _commit(self) -> None:
         if self.rows:
             _asked(self.db, "COMMIT")
         self.rows = self.bytes = 0
 
 
-MEMORY, OF_COLUMN = 64, 2
+MEMORY, OF_COLUMN = 40, 2
 """Megabytes that DuckDB may take while it stages, and how many more for each column, of which it writes blocks."""
 
 
 @contextmanager
 def _frugal(db: duckdb.DuckDBPyConnection, columns: int) -> Iterator[None]:
     """Have DuckDB take little memory: it fills what it is given, though all that it does is to write."""
-    before, threads = db.execute("SELECT current_setting('memory_limit'), current_setting('threads')").fetchall()[0]
-    little = min(MEMORY + OF_COLUMN * columns, _megabytes(str(before)))
-    db.execute(f"SET memory_limit = '{little}MB'; SET threads = 1")
+    before, threads = limit(db), db.execute("SELECT current_setting('threads')").fetchall()[0][0]
+    give(db, min(MEMORY + OF_COLUMN * columns, before))
+    db.execute("SET threads = 1")
     try:
         yield
     finally:
-        db.execute(f"SET memory_limit = '{before}'; SET threads = {threads}")
-
-
-def _megabytes(text: str) -> int:
-    number, unit = text.split()
-    return int(float(number) * {"KiB": 1 / 1024, "MiB": 1, "GiB": 1024, "TiB": 1024**2}.get(unit, 0)) or MEMORY
+        give(db, before)
+        db.execute(f"SET threads = {threads}")
 
 
 def _run(db: duckdb.DuckDBPyConnection, statement: str, batch: pa.RecordBatch | pa.Table) -> None:
@@ -151,8 +164,8 @@ def _asked(db: duckdb.DuckDBPyConnection, statement: str) -> None:
         db.execute(statement)
     except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
         raise FixTheData(
-            f"there is no room for the source's rows ({type(error).__name__}): free some on the disk of temporary"
-            " files, which TMPDIR names, or push fewer columns at once"
+            f"there is no room for the source's rows ({type(error).__name__}): free some memory, or some of the disk of"
+            " temporary files, which TMPDIR names, or push fewer columns at once"
         ) from None
     except duckdb.Error as error:
         # Its own words may quote a cell.

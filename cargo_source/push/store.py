@@ -130,6 +130,10 @@ class PlanStore:
         counts = {f"{kind}s": int(found.get(kind, 0)) for kind in ("create", "update", "remove")}
         return replace(facts, counts=replace(facts.counts, **counts))
 
+    def settled(self) -> list[tuple[Any, ...]]:
+        """Give the rows of earlier pushes of which it shows what became of them: row, id, key as remembered, kind."""
+        return self.db.execute("FROM settled").fetchall()
+
     def count(self, table: str) -> int:
         """Count the rows of a table."""
         return int(self.db.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])

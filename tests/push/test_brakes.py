@@ -1,18 +1,22 @@
 """What must not happen by accident: each disaster is refused in the modes that it threatens, with its numbers."""
 
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
+import dlt
 import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from cargo_source import Workspace
+from cargo_source import Workspace, cargo_destination
 from cargo_source.catalog.columns import Column
 from cargo_source.errors import BadSettings, Braked, SettingsError, StalePlan
 from cargo_source.push.brakes import Limits
+from cargo_source.push.ledger_places import PipelineTables
 from cargo_source.push.present import Present
 from cargo_source.push.target import Target
 from tests.proxy import proxied
@@ -426,3 +430,53 @@ def test_a_key_that_several_records_share_names_none_of_them(own, ws, ledger):
         assert not {row["id"] for row in plan.sample(100)} & {
             key for key, row in companies(own).items() if row["domain"] == "twin.example"
         }
+
+
+@pytest.mark.parametrize("kind", ["none", "filesystem", "cargo"])
+def test_a_pipeline_that_keeps_no_tables_is_no_ledger(own, ws, tmp_path, kind):
+    """It would forget what was pushed: that is refused before anything is planned."""
+    destination = {
+        "none": None,
+        "filesystem": dlt.destinations.filesystem(str(tmp_path / "bucket")),
+        "cargo": cargo_destination(CALLED, "domain", token=own.token, url=own.url),
+    }[kind]
+    pipeline = dlt.pipeline("led", destination=destination, dataset_name="x", pipelines_dir=str(tmp_path / "dlt"))
+    since = len(own.world.writing.journal)
+    with pytest.raises(BadSettings, match="ledger:"):
+        ws.push(pa.table({"domain": ["new.example"]}), CALLED, key="domain", ledger=pipeline).apply()
+    assert not written(own, since)
+
+
+def test_a_ledger_that_another_program_has_open_takes_the_push_later(ws, tmp_path, monkeypatch):
+    """What was pushed waits beside it, and goes in with the next push; no row is pushed twice."""
+    monkeypatch.setattr(PipelineTables, "patience", 0.2)
+    duckdb_file = tmp_path / "w.duckdb"
+    pipeline = dlt.pipeline(
+        "led",
+        destination=dlt.destinations.duckdb(str(duckdb_file)),
+        dataset_name="x",
+        pipelines_dir=str(tmp_path / "dlt"),
+    )
+    table = pa.table({"domain": ["new.example"]})
+    hold = "import duckdb, sys; db = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+    command = [sys.executable, "-c", hold, str(duckdb_file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "open\n"
+        report = ws.push(table, CALLED, key="domain", mode="insert", ledger=pipeline, limits=UNLIMITED).apply()
+        other.communicate("\n")
+    assert (report.created, len(report.notes)) == (1, 1)
+    again = ws.push(table, CALLED, key="domain", mode="insert", ledger=pipeline, limits=UNLIMITED).apply()
+    assert again.created == 0
+    with pipeline.sql_client() as client:
+        assert client.execute_sql("SELECT created FROM _cargo_push_runs ORDER BY started_at") == [(1,), (0,)]
+
+
+def test_a_ledger_of_an_earlier_version_gets_the_columns_that_are_new(ws, ledger):
+    """Its rows stay, without a value there."""
+    ws.push(pa.table({"domain": ["new.example"]}), CALLED, key="domain", ledger=ledger).apply()
+    with duckdb.connect(str(ledger)) as db:
+        db.execute("ALTER TABLE cargo._cargo_push_runs DROP COLUMN radius")
+    ws.push(pa.table({"domain": ["other.example"]}), CALLED, key="domain", ledger=ledger).apply()
+    with duckdb.connect(str(ledger), read_only=True) as db:
+        found = db.execute("SELECT radius IS NULL FROM cargo._cargo_push_runs ORDER BY started_at").fetchall()
+    assert found == [(True,), (False,)]

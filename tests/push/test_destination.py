@@ -7,6 +7,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from cargo_source import Limits, cargo_destination
 from cargo_source.errors import BadSettings
+from cargo_source.push.plan import Plan
 from tests.push.playing import model_of, stored, written
 
 
@@ -81,3 +82,38 @@ def test_other_tables_and_mirrors_are_refused(own, pipeline_to):
         pipeline_to(table="scores").run([{"domain": "x.example"}], table_name="others")
     with pytest.raises(BadSettings, match="file by file"):
         cargo_destination("companies", "domain", "mirror")
+
+
+def test_a_model_that_somebody_else_writes_to_is_planned_anew(own, pipeline_to, monkeypatch):
+    """dlt tries the file again, and it goes through."""
+    rows, apply, times = scores(own), Plan.apply, []
+    model = model_of(own, "default", "companies")
+    first = min(stored(own, model).values(), key=lambda row: row["_id"])
+
+    def meddled(plan):
+        times.append(plan)
+        if len(times) == 1:
+            own.world.writing.update(model, [(first["_id"], {"employeesCount": 7})])
+        return apply(plan)
+
+    monkeypatch.setattr(Plan, "apply", meddled)
+    pipeline_to().run(rows, table_name="scores")
+    assert len(times) == 2
+    assert stored(own, model)[first["_id"]]["employeesCount"] == 41
+
+
+def test_a_table_without_rows_is_no_failure(pipeline_to):
+    """A resource that is declared and has nothing to load does nothing."""
+
+    @dlt.resource(name="scores", columns={"domain": {"data_type": "text"}})
+    def nothing():
+        yield dlt.mark.materialize_table_schema()
+
+    pipeline_to().run(nothing())
+
+
+@pytest.mark.parametrize("wrong", [{"mode": "upsrt"}, {"nulls": "no"}, {"ledger": 7}, {"ledger_keys": "x"}])
+def test_what_cannot_be_wished_is_refused_when_it_is_wished(pipeline_to, wrong):
+    """Not when a load is under way."""
+    with pytest.raises(BadSettings):
+        pipeline_to(**wrong)

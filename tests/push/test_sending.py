@@ -307,3 +307,38 @@ def test_what_a_killed_push_has_sent_last_is_waited_for(own, ledger):
 
 
 _HOW = {"mode": "upsert", "key_column": "domain", "nulls": "write", "started_at": "2026-03-01T00:00:00+00:00"}
+
+
+def test_what_a_push_that_was_cut_off_has_done_is_found_and_written_down(own, ledger, monkeypatch):
+    """Its rows are the ledger's own then: nothing lists them as lost, and a mirror may remove them."""
+    tell = Journal.tell
+
+    def cut_off(journal, told):
+        raise KeyboardInterrupt
+
+    rows = pa.table({"domain": ["u1.example", "u2.example"], "name": ["a", "b"]})
+    wish = {"key": "domain", "mode": "mirror", "ledger": ledger, "limits": UNLIMITED}
+    with opened(own) as ws:
+        monkeypatch.setattr(Journal, "tell", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            ws.push(rows, CALLED, **wish).apply()
+        monkeypatch.setattr(Journal, "tell", tell)
+        assert [each["status"] for each in ledger_in(ledger).rejects()] == ["unknown"] * 2
+        report = ws.push(rows, CALLED, **wish).apply()
+        assert (report.created, report.unchanged, len(report.notes)) == (0, 2, 1)
+        assert ledger_in(ledger).rejects() == []
+        monkeypatch.setattr(Journal, "tell", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            ws.push(rows.slice(1), CALLED, **wish).apply()
+        monkeypatch.setattr(Journal, "tell", tell)
+        assert len(ledger_in(ledger).rejects()) == 1
+        assert ws.push(rows.slice(1), CALLED, **wish).apply().removed == 0
+        assert ledger_in(ledger).rejects() == []
+    kinds = "SELECT kind, status, count(*) FROM cargo._cargo_push_rows GROUP BY ALL ORDER BY ALL"
+    assert asked(ledger, kinds) == [
+        ("create", "created", 2),
+        ("create", "unknown", 2),
+        ("remove", "removed", 1),
+        ("remove", "unknown", 1),
+    ]
+    assert {row["domain"] for row in stored(own, model_of(own, "default", "companies")).values()} >= {"u2.example"}
