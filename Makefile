@@ -1,9 +1,10 @@
 # Everything that a fresh clone needs is Python (3.11 or newer) with venv, make and git; test-all and witness also take
-# node (18 or newer) with npm.
+# node (18 or newer) with npm, and Debian's chromium.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ALL := $(VENV)/.installed-all
 WITNESS := tests/witness
 CLIENT := $(WITNESS)/node_modules/.installed
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
@@ -19,12 +20,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+$(ALL): $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,all-tests]'
+	@touch $@
+
 demo: $(STAMP)  ## Run the main job on the embedded sandbox: two syncs with a day between them
 	@$(BIN)/cargo-source demo
 
 test: lint types layers unit  ## Pass the checks that need only Python: lint, types, layers, tests but for those marked long
 
-test-all: needs lint types layers $(STAMP) $(CLIENT)  ## Pass all checks, with coverage, tests that take long and the vendor's own client (node, npm)
+test-all: needs lint types layers $(ALL) $(CLIENT)  ## Pass all checks, with coverage, tests that take long, the vendor's own client (node, npm) and a browser (chromium)
 	$(PYTEST) --cov --cov-report= -m ""
 
 lint: $(STAMP)  ## Check style
@@ -51,7 +56,7 @@ $(CLIENT): $(WITNESS)/package.json $(WITNESS)/.npmrc | needs
 	@touch $@
 
 needs:
-	@missing=; for each in node npm; do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+	@missing=; for each in node npm chromium; do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
 	if [ -z "$$missing" ]; then node -e 'process.exit(+(parseInt(process.versions.node) < 18))' || missing=" node 18"; fi; \
 	if [ -n "$$missing" ]; then echo "This machine lacks:$$missing. \`make test\` needs only Python." >&2; exit 2; fi
 

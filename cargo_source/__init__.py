@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cargo_source.push.brakes import Limits
     from cargo_source.push.plan import Plan
     from cargo_source.push.report import PushReport
+    from cargo_source.report import write_report
     from cargo_source.views import install_views
     from cargo_source.workspace import Workspace
 
@@ -32,6 +33,7 @@ __all__ = [
     "cargo_destination",
     "install_views",
     "sync",
+    "write_report",
 ]
 
 _HOMES = {
@@ -46,6 +48,7 @@ _HOMES = {
     "sync": "cargo_source.pull.sync",
     "SyncReport": "cargo_source.pull.sync",
     "Workspace": "cargo_source.workspace",
+    "write_report": "cargo_source.report",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``cargo-source check | discover | sync | preview | views | push | rejects | sandbox | demo``.
+"""The command line: ``cargo-source check | discover | sync | preview | views | report | push | rejects | ...``.
 
 Results go to standard output, progress and errors to standard error. Exits: 0 done, 2 settings or usage, 3 stopped
 because a read could not be shown to be complete, 1 anything else.
@@ -30,7 +30,7 @@ from cargo_source.command import (
 )
 from cargo_source.errors import BadSettings
 from cargo_source.logs import LogFormat
-from cargo_source.push_commands import push, rejects
+from cargo_source.push_commands import LEDGER, push, rejects
 
 app = typer.Typer(
     name="cargo-source",
@@ -314,6 +314,32 @@ def views(
             render.views(made)
         if made.refused:
             die("what is marked refused was not made", code=1)
+
+
+@app.command()
+def report(
+    page: Annotated[Path, typer.Argument(help="The file to write, as report.html.")],
+    *,
+    database: Annotated[Path, typer.Option(help="The DuckDB file.")] = Path("warehouse.duckdb"),
+    dataset: Annotated[str, typer.Option(help="The schema in that database.")] = "cargo",
+    ledger: Annotated[Path, typer.Option(help="The DuckDB file in which pushes are remembered.")] = LEDGER,
+    as_json: Json = False,
+) -> None:
+    """Write one page of HTML that says how syncs went, what was spent, who moved, what failed and what was pushed.
+
+    It holds all that it shows and asks for nothing over the network, so it can be mailed or put anywhere. Nothing is
+    written to the database.
+
+    Example: cargo-source sync, then cargo-source report report.html. Needs pip install 'cargo-source[report]'.
+    """
+    from cargo_source.report import write_report
+
+    with errors_told(as_json=as_json):
+        found = write_report(page, database=database, dataset=dataset, ledger=ledger)
+        if as_json:
+            print_json({"page": str(page), **found.as_json()})
+        else:
+            typer.echo(f"{page} is written.")
 
 
 app.command()(push)

@@ -19,7 +19,7 @@ from tests.small import small_box
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-COMMANDS = ("check", "discover", "sync", "preview", "views", "push", "rejects", "sandbox", "demo")
+COMMANDS = ("check", "discover", "sync", "preview", "views", "report", "push", "rejects", "sandbox", "demo")
 
 REASONS = {
     "dlt": "loads, merges, keeps state: the connector is a dlt source",

@@ -7,7 +7,7 @@ until they are asked, and show what the last sync has loaded.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -23,7 +23,7 @@ from sqlglot import exp
 from cargo_source.errors import BadSettings, DestinationRefused
 from cargo_source.tabular import Grid
 
-__all__ = ["VIEWS", "Installed", "View", "Views", "install_views"]
+__all__ = ["VIEWS", "Installed", "View", "Views", "install_views", "is_there", "spelled"]
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,21 @@ class View:
         """The tables that it reads."""
         return sorted({table.name for table in self.query.find_all(exp.Table)})
 
-    def in_words_of(self, dialect: str, path: dict[str, list[str]] | None = None) -> str:
+    def in_words_of(self, dialect: str, path: Mapping[str, Sequence[str]] | None = None) -> str:
         """Write its query in the words of a destination; ``path`` gives where each table is, if not by itself."""
-        query = self.query.copy()
-        for table in query.find_all(exp.Table):
-            if path:
-                *before, name = (exp.to_identifier(part, quoted=True) for part in path[table.name])
-                table.set("this", name)
-                for arg, part in zip(("db", "catalog"), reversed(before), strict=False):
-                    table.set(arg, part)
-        return query.sql(dialect=dialect, comments=False)
+        return spelled(self.query, dialect, path or {})
+
+
+def spelled(query: exp.Query, dialect: str, path: Mapping[str, Sequence[str]]) -> str:
+    """Write a query in the words of a destination, with each table of ``path`` by the names that lead to it."""
+    query = query.copy()
+    for table in query.find_all(exp.Table):
+        if table.name in path:
+            *before, name = (exp.to_identifier(part, quoted=True) for part in path[table.name])
+            table.set("this", name)
+            for arg, part in zip(("db", "catalog"), reversed(before), strict=False):
+                table.set(arg, part)
+    return query.sql(dialect=dialect, comments=False)
 
 
 def _shipped() -> Iterator[View]:
@@ -140,12 +145,13 @@ def install_views(pipeline: Pipeline) -> Views:
 def _installed(client: Any) -> Iterator[Installed]:
     known: dict[str, bool] = {}
     for view in VIEWS:
-        known |= {table: _is_there(client, table) for table in view.tables if table not in known}
+        known |= {table: is_there(client, table) for table in view.tables if table not in known}
         lacks = tuple(table for table in view.tables if not known[table])
         yield Installed(view, lacks, None if lacks else _make(client, view))
 
 
-def _is_there(client: Any, table: str) -> bool:
+def is_there(client: Any, table: str) -> bool:
+    """Say whether a table is in the dataset of a client of dlt's."""
     try:
         client.execute_sql(f"SELECT 1 FROM {client.make_qualified_table_name(table)} WHERE 1 = 0")  # noqa: S608 - a name of ours
     except DestinationUndefinedEntity:
