@@ -75,6 +75,7 @@ def cargo_workspace() -> None:
         with remedies():
             interval = context.get("data_interval_start"), context.get("data_interval_end")
             window = window_of_run(*interval, datetime.now(UTC), again=context["dag_run"].run_type == "backfill")
+            print(f"loading {window[0]} to {window[1]}" if window else "going on where the last run ended")
             pipeline = group_pipeline(group, DESTINATION, FOLDER)
             report = SyncReport(pipeline.pipeline_name, pipeline.dataset_name or "")
             try:
