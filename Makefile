@@ -7,6 +7,7 @@ STAMP := $(VENV)/.installed
 ALL := $(VENV)/.installed-all
 WITNESS := tests/witness
 CLIENT := $(WITNESS)/node_modules/.installed
+AIRFLOW ?= .venv-airflow
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
@@ -24,12 +25,17 @@ $(ALL): $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,all-tests]'
 	@touch $@
 
+$(AIRFLOW)/.installed: pyproject.toml tests/orchestrators/airflow.txt
+	$(PYTHON) -m venv $(AIRFLOW)
+	$(AIRFLOW)/bin/pip install --quiet --disable-pip-version-check -r tests/orchestrators/airflow.txt -e .
+	@touch $@
+
 demo: $(STAMP)  ## Run the main job on the embedded sandbox: two syncs with a day between them
 	@$(BIN)/cargo-source demo
 
 test: lint types layers unit  ## Pass the checks that need only Python: lint, types, layers, tests but for those marked long
 
-test-all: needs lint types layers $(ALL) $(CLIENT)  ## Pass all checks, with coverage, tests that take long, the vendor's own client (node, npm) and a browser (chromium)
+test-all: needs lint types layers $(ALL) $(CLIENT) $(AIRFLOW)/.installed  ## Pass all checks, with coverage, tests that take long, the orchestrators, the vendor's own client (node, npm) and a browser (chromium)
 	$(PYTEST) --cov --cov-report= -m ""
 
 lint: $(STAMP)  ## Check style
@@ -70,4 +76,4 @@ bench-all: $(STAMP)  ## The same with Singer and PyAirbyte, each installed in an
 	$(BIN)/python benchmarks/bench.py --all $(BENCH)
 
 clean:  ## Remove what these commands made
-	rm -rf $(VENV) $(WITNESS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .soak .coverage* benchmarks/.cache
+	rm -rf $(VENV) $(AIRFLOW) $(WITNESS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .soak .coverage* benchmarks/.cache

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cargo_source.dlt_destination import cargo_destination
     from cargo_source.pull.backfill import BackfillReport, backfill
+    from cargo_source.pull.destination import group_pipeline
     from cargo_source.pull.source import cargo
     from cargo_source.pull.sync import SyncReport, sync
+    from cargo_source.pull.windows import window_of_run
     from cargo_source.push.brakes import Limits
     from cargo_source.push.plan import Plan
     from cargo_source.push.report import PushReport
@@ -31,8 +33,10 @@ __all__ = [
     "backfill",
     "cargo",
     "cargo_destination",
+    "group_pipeline",
     "install_views",
     "sync",
+    "window_of_run",
     "write_report",
 ]
 
@@ -41,12 +45,14 @@ _HOMES = {
     "BackfillReport": "cargo_source.pull.backfill",
     "cargo": "cargo_source.pull.source",
     "cargo_destination": "cargo_source.dlt_destination",
+    "group_pipeline": "cargo_source.pull.destination",
     "install_views": "cargo_source.views",
     "Limits": "cargo_source.push.brakes",
     "Plan": "cargo_source.push.plan",
     "PushReport": "cargo_source.push.report",
     "sync": "cargo_source.pull.sync",
     "SyncReport": "cargo_source.pull.sync",
+    "window_of_run": "cargo_source.pull.windows",
     "Workspace": "cargo_source.workspace",
     "write_report": "cargo_source.report",
 }

@@ -32,7 +32,6 @@ from cargo_source.pull.listings import Refused
 from cargo_source.pull.lock import held
 from cargo_source.pull.once import Onces
 from cargo_source.pull.outcome import Outcome
-from cargo_source.pull.pipeline_destination import SCHEMA
 from cargo_source.pull.records import RECORDS
 from cargo_source.pull.resources import chosen_models, read_rows_ahead, read_table_ahead
 from cargo_source.pull.session import Session, Watch
@@ -206,7 +205,7 @@ class ReadAhead:
         except PipelineStepFailed as failure:
             raise remedy_of(failure) from None
         # The windows read the state, and none of them moves it.
-        self._state: dict[str, Any] = copy.deepcopy(dict(pipeline.state.get("sources", {}).get(SCHEMA, {})))
+        self._state: dict[str, Any] = copy.deepcopy(dict(pipeline.state.get("sources", {}).get(pull.schema, {})))
 
     def whole(self) -> Interval:
         """Give the window to be loaded, which ends with the server's present at the latest."""

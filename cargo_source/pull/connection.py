@@ -34,7 +34,7 @@ from cargo_source.pull.digest import digest_of
 from cargo_source.pull.once import Onces
 from cargo_source.pull.options import Options
 from cargo_source.pull.outcome import Outcome
-from cargo_source.pull.pipeline_destination import PipelineDestination
+from cargo_source.pull.pipeline_destination import SCHEMA, PipelineDestination
 from cargo_source.pull.session import Session, Watch
 from cargo_source.pull.windows import scheduled
 from cargo_source.settings import Secret, Settings, resolve
@@ -50,9 +50,17 @@ class Pull:
     """A source's connection to its workspace: settings now, a client and a session when the first row is asked for."""
 
     def __init__(
-        self, token: Secret | None, url: str | None, options: Options, *, external_window: bool = False
+        self,
+        token: Secret | None,
+        url: str | None,
+        options: Options,
+        *,
+        external_window: bool = False,
+        schema: str = SCHEMA,
     ) -> None:
         self._token, self._url, self.options = token, url, options
+        self.schema = schema
+        """The name of the source, and so of its schema and of its part of the state."""
         self._external_window = external_window
         self._ahead: Future[Session] | None = None
         self._lock = threading.Lock()
@@ -101,7 +109,7 @@ class Pull:
             state = state if self.options.window is None else copy.deepcopy(dict(state))
             session = self.new_session(pipeline, self.options, load_id, state, tables)
         if session.windowed and pipeline:
-            session.destination = PipelineDestination(pipeline)
+            session.destination = PipelineDestination(pipeline, self.schema)
         session.watch, session.starts_over = self.watch, self.starts_over
         if (
             pipeline
@@ -149,7 +157,7 @@ class Pull:
         key = settings.pii_key
         salted = replace(options.shaping, salted=digest_of(key.reveal()) if key else "")
         options = replace(options, in_flight=settings.in_flight, spool_dir=spool_dir, shaping=salted)
-        destination = PipelineDestination(pipeline) if pipeline and options.window is None else None
+        destination = PipelineDestination(pipeline, self.schema) if pipeline and options.window is None else None
         client = TimedClient(settings, self.deadline) if self.deadline else CargoClient(settings)
         session = Session(client, options, run_id, state, destination, tables, shared)
         session.sleep = self.sleep

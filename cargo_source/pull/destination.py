@@ -24,7 +24,7 @@ Up to the gigabyte that dlt sets, it is written to the log first. Statements com
 RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalog"})
 
 
-def duckdb_pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
+def duckdb_pipeline(database: Path, dataset: str, state_dir: Path, name: str = NAME) -> Pipeline:
     """Give the pipeline that loads into ``database``. Raises BadSettings where a folder cannot be written to."""
     _check_places(database, state_dir)
     schema = NamingConvention().normalize_identifier(dataset) if dataset.strip() else ""
@@ -43,9 +43,27 @@ def duckdb_pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
     # DuckDB uses all cores for one job; more at once only take more memory.
     if "LOAD__WORKERS" not in os.environ:
         dlt.config["load.workers"] = 1
-    with held(state_dir.resolve(), NAME):
+    with held(state_dir.resolve(), name):
         # dlt empties a folder of state that another process is just beginning to fill.
-        return _pipeline(database, dataset, state_dir)
+        return _pipeline(database, dataset, state_dir, name)
+
+
+def group_pipeline(group: str, destination: str, folder: Path, dataset: str = "cargo") -> Pipeline:
+    """Give the pipeline of a part of a workspace, as ``cargo(group=...)`` is; all parts load into one dataset.
+
+    ``destination`` is the path of a DuckDB file, which takes one process at a time, or the name of a destination of
+    dlt's, such as ``postgres``, whose credentials dlt finds (``DESTINATION__POSTGRES__CREDENTIALS``). Work in progress
+    is in ``folder``; one that is lost is made again from the destination. Raises BadSettings as
+    :func:`duckdb_pipeline` does.
+    """
+    name = f"{NAME}_{group}"
+    if destination.endswith(".duckdb"):
+        return duckdb_pipeline(Path(destination), dataset, folder, name)
+    prepare_folder(folder, "folder")
+    # Rows of all parts wait in tables of one name, those of syncs: in one staging dataset they would take each other's.
+    staged = dlt.destination(destination, staging_dataset_name_layout=f"%s_staging_{group}")
+    with held(folder.resolve(), name):
+        return dlt.pipeline(name, pipelines_dir=str(folder.resolve()), destination=staged, dataset_name=dataset)
 
 
 def _check_places(database: Path, state_dir: Path) -> None:
@@ -70,9 +88,9 @@ def _check_places(database: Path, state_dir: Path) -> None:
         raise BadSettings(f"--database {database}: the file is read-only")
 
 
-def _pipeline(database: Path, dataset: str, state_dir: Path) -> Pipeline:
+def _pipeline(database: Path, dataset: str, state_dir: Path, name: str) -> Pipeline:
     return dlt.pipeline(
-        NAME,
+        name,
         pipelines_dir=str(state_dir.resolve()),
         destination=dlt.destinations.duckdb(
             DuckDbCredentials(str(database.resolve()), global_config=FRUGAL, statements=[UNLOGGED])

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from cargo_source.api.stats import Counts
+from cargo_source.errors import passes
 from cargo_source.pull.evidence import Evidence
 
 Status = Literal["complete", "unproven", "refreshing", "skipped", "failed"]
@@ -85,6 +86,16 @@ class Outcome:
     def sums(self, other: "Outcome") -> dict[str, Any]:
         """Give what two outcomes of one table count together."""
         return {name: getattr(self, name) + getattr(other, name) for name in COUNTS}
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is known to be lacking."""
+        return self.status not in {"refreshing", "failed"}
+
+    @property
+    def retry_helps(self) -> bool:
+        """Whether what is lacking may come if the same is run again a while later."""
+        return self.status == "refreshing" or passes(self.error)
 
     def as_json(self) -> dict[str, Any]:
         """Give the outcome as JSON: exactly these names."""

@@ -24,7 +24,7 @@ from cargo_source.pull.dlt_tables import type_of
 from cargo_source.pull.landed import quoted, schema_of
 
 SCHEMA = "cargo"
-"""The schema of this source; a pipeline may have loaded others."""
+"""The schema of this source, unless it is one of a part of the workspace; a pipeline may have loaded others."""
 BATCH = 20_000
 """Rows that are in memory at once where a destination gives them one by one."""
 TOGETHER = 50
@@ -36,8 +36,8 @@ log = logging.getLogger("cargo_source")
 class PipelineDestination:
     """Asks the pipeline's own destination; one without SQL is taken to hold what state says, with nothing open."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+    def __init__(self, pipeline: Pipeline, schema: str = SCHEMA) -> None:
+        self._pipeline, self._schema = pipeline, schema
         self._lock = threading.Lock()
         self._tables: dict[str, dict[str, Type]] | None = None
 
@@ -50,11 +50,11 @@ class PipelineDestination:
     @cached_property
     def _client(self) -> SqlClientBase[Any]:
         """What asks in SQL, closed between questions; it costs dlt more to configure one than a question costs."""
-        return self._pipeline.sql_client(SCHEMA)
+        return self._pipeline.sql_client(self._schema)
 
     @property
     def _known(self) -> bool:
-        return SCHEMA in self._pipeline.schema_names
+        return self._schema in self._pipeline.schema_names
 
     def has(self, table: str) -> bool:
         """Say whether the table exists."""
@@ -78,7 +78,7 @@ class PipelineDestination:
 
     def _any_client(self) -> JobClientBase:
         """Give what speaks to the place, also before this pipeline has loaded anything to it."""
-        return self._pipeline.destination_client(SCHEMA) if self._known else self._pipeline.destination_client()
+        return self._pipeline.destination_client(self._schema) if self._known else self._pipeline.destination_client()
 
     def types(self, table: str) -> dict[str, Type]:
         """Give the columns that a table has there, as the schema types them; none where there is no such table."""
@@ -152,9 +152,9 @@ class PipelineDestination:
             return {}
         known = {
             name: {column: type_of(told) for column, told in table["columns"].items()}
-            for name, table in self._pipeline.schemas[SCHEMA].tables.items()
+            for name, table in self._pipeline.schemas[self._schema].tables.items()
         }
-        with self._pipeline.destination_client(SCHEMA) as client:
+        with self._pipeline.destination_client(self._schema) as client:
             look = getattr(client, "get_storage_tables", None)
             if look is None:
                 return known

@@ -24,10 +24,13 @@ log = logging.getLogger("cargo_source")
 
 
 class Publication:
-    """One sync's copy of the database of ``pipeline``. Raises BadSettings where that is no DuckDB file."""
+    """One sync's copy of the database of ``pipeline``. Raises BadSettings where that is no DuckDB file.
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+    ``schema`` is the source's.
+    """
+
+    def __init__(self, pipeline: Pipeline, schema: str) -> None:
+        self._pipeline, self._schema = pipeline, schema
         self._destination: Any = pipeline.destination
         self._original = _file_of(pipeline)
         self._folder = self._original.parent / f".{self._original.name}.publishing"
@@ -100,7 +103,7 @@ class Publication:
 
     def _finish_or_remove(self) -> None:
         if self._copy.exists() and self._stamp.exists():
-            load = self._pipeline.state.get("sources", {}).get("cargo", {}).get("load")
+            load = self._pipeline.state.get("sources", {}).get(self._schema, {}).get("load")
             # One that was there before says nothing of the load that was cut off.
             if load and self._is_as_copied() and self._copy_alone_holds(str(load)):
                 log.warning("an earlier sync was cut off before it published what it had loaded: done now")
@@ -118,10 +121,10 @@ class Publication:
         return not (self._original.exists() and _holds(self._original, dataset, load, read_only=True))
 
 
-def finish_earlier(pipeline: Pipeline) -> None:
+def finish_earlier(pipeline: Pipeline, schema: str) -> None:
     """Deal with the copy that a sync into a DuckDB file left when it was killed, where there is one."""
     try:
-        publication = Publication(pipeline)
+        publication = Publication(pipeline, schema)
     except BadSettings:
         return
     publication.finish_earlier()

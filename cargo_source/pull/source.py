@@ -19,8 +19,10 @@ from cargo_source.errors import (
 )
 from cargo_source.pull.connection import Pull
 from cargo_source.pull.dlt_tables import MERGE, dlt_columns, references
+from cargo_source.pull.groups import resources_of
 from cargo_source.pull.lanes import LANES
 from cargo_source.pull.options import FULL_REFRESH, Deletes, Options
+from cargo_source.pull.pipeline_destination import SCHEMA
 from cargo_source.pull.records import RECORDS
 from cargo_source.pull.resources import entity_rows, record_rows, table_named
 from cargo_source.pull.shaping import Shaping, Treatment
@@ -40,6 +42,7 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     *,
     only: str | Sequence[str] | None = None,
     models: str | Sequence[str] | None = None,
+    group: str | None = None,
     include_personal: bool = False,
     since: datetime | str | None = None,
     lookback: timedelta = LOOKBACK,
@@ -59,7 +62,9 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     """Give a dlt source with every entity of a Cargo workspace and the rows of its models.
 
     ``only`` names entity tables and ``models`` models (slug, ``dataset.slug`` or uuid); with ``only``, model rows load
-    for ``models`` alone, with neither, everything loads but the log of warehouse queries.
+    for ``models`` alone, with neither, everything loads but the log of warehouse queries. ``group`` names a part of it
+    (``workspace``, ``models``, ``segments`` or ``work``) for a pipeline of its own: parts may share a dataset, each has
+    its own state and schema, and together they load everything.
 
     Message parts, record titles, memories and texts of queries land with ``include_personal``. ``columns`` names those
     to keep, by table; ``exclude`` leaves out what its patterns name (``default__contacts.phone``, ``*.notes``,
@@ -89,6 +94,8 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     # A traceback may show the variables of this frame.
     del token
     only, models = _listed(only), _listed(models)
+    if group is not None and (only is not None or models is not None):
+        raise BadSettings("group is a part of everything: take it, or only and models")
     if only == [] and not models:
         raise BadSettings("there is nothing to load: name a table, or leave out 'only' for everything")
     for name in only or ():
@@ -119,8 +126,12 @@ def cargo(  # noqa: PLR0913 - each is a setting of the source, by keyword
     usual = (entity.table for entity in ENTITIES.values() if not entity.on_request)
     tables = tuple(usual if only is None else dict.fromkeys(only))
     with_records = models is not None or only is None
-    pull = Pull(hidden, url, options, external_window=external_window)
-    return _resources(pull, tables, with_records=with_records)
+    if group is None:
+        pull = Pull(hidden, url, options, external_window=external_window)
+        return _resources(pull, tables, with_records=with_records)
+    name, chosen = f"{SCHEMA}_{group}", resources_of(group)
+    pull = Pull(hidden, url, options, external_window=external_window, schema=name)
+    return _resources.clone(name=name, section=SCHEMA)(pull, tables, with_records=with_records).with_resources(*chosen)
 
 
 def _known_lane(lane: str | None) -> str | None:

@@ -22,7 +22,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.catalog import ENTITIES
-from cargo_source.errors import CargoError, DestinationRefused, ReportBug
+from cargo_source.errors import CargoError, DestinationRefused, IncompleteRead, ReportBug, TryLater
 from cargo_source.pull import syncs
 from cargo_source.pull.connection import Pull, pull_of
 from cargo_source.pull.kept_open import kept_open
@@ -63,6 +63,22 @@ class SyncReport:
     def requests(self) -> int:
         """Requests made in all."""
         return sum(outcome.requests for outcome in self.outcomes)
+
+    def require_whole(self) -> None:
+        """Stop whoever goes on only with all rows: a partial sync, or one of what Cargo still writes, raises nothing.
+
+        Raises TryLater where the same again, a while later, may bring what is lacking, else IncompleteRead. Both name
+        the tables and what is wrong with them.
+        """
+        lacking = [outcome for outcome in self.outcomes if not outcome.whole]
+        if not lacking:
+            return
+        tables: dict[str, list[str]] = {}
+        for outcome in lacking:
+            tables.setdefault(outcome.note or outcome.error or outcome.status, []).append(outcome.table)
+        told = "; ".join(f"{', '.join(names)}: {why}" for why, names in tables.items())
+        kind = TryLater if all(outcome.retry_helps for outcome in lacking) else IncompleteRead
+        raise kind(f"{len(lacking)} of {len(self.outcomes)} tables are not whole: {told}")
 
     @property
     def news(self) -> list[Outcome]:
@@ -140,9 +156,9 @@ def sync(
     if watch is not None:
         pull.watch = watch
     report = report or SyncReport(pipeline.pipeline_name, pipeline.dataset_name or "")
-    publication = Publication(pipeline) if publish else None
+    publication = Publication(pipeline, pull.schema) if publish else None
     with held(Path(pipeline.pipelines_dir), pipeline.pipeline_name), pull.within(max_minutes):
-        finish_earlier(pipeline)
+        finish_earlier(pipeline, pull.schema)
         run = _Run(pipeline, source, pull, report, publication, views=views)
         if run.load():
             # What was read before belongs to the time when it was begun: what is new since comes now.

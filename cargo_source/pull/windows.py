@@ -118,6 +118,21 @@ def brief(moment: datetime) -> str:
     return text.removesuffix("T00:00:00.000Z") if text.endswith("T00:00:00.000Z") else text.replace(".000Z", "Z")
 
 
+def window_of_run(
+    start: datetime | None, end: datetime | None, now: datetime, *, again: bool = False
+) -> tuple[datetime, datetime] | None:
+    """Give the window that a run with this data interval loads; None where it goes on where the last one ended.
+
+    The newest run goes on, since that finds late rows and what is gone as well, and misses nothing where runs were
+    skipped. Older ones, and ``again`` any, load their own interval. A run without an interval goes on. Raises
+    BadSettings for an interval that is empty or runs backwards, whichever run it is.
+    """
+    if start is None or end is None:
+        return None
+    interval_of(start, end, named="the data interval of this run")
+    return (start, end) if again or end + (end - start) <= now else None
+
+
 def scheduled() -> Interval | None:
     """Give the interval of the scheduler that runs this: DLT_INTERVAL_START and _END, else Airflow's data interval.
 
