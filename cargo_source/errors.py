@@ -57,6 +57,8 @@ class CargoError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    retry_helps: ClassVar[bool] = False
+    """Whether the same once more, a while later, may end well: schedulers retry these and no others."""
     remedy: str = ""
 
     def __init__(
@@ -133,6 +135,7 @@ class NotFound(SettingsError):
 class TryLater(CargoError):
     """Run it again later."""
 
+    retry_helps = True
     remedy = "run it again later"
 
 
@@ -199,6 +202,9 @@ class IncompleteRead(StopAndLook):
 class OutOfTime(StopAndLook):
     """The time that a sync was given is over, and not all was read."""
 
+    # The next run goes on from there.
+    retry_helps = True
+
 
 class Braked(StopAndLook):
     """A push would change more than it may."""
@@ -207,6 +213,9 @@ class Braked(StopAndLook):
 class StalePlan(StopAndLook):
     """What a plan would change is no longer as it was when the plan was made."""
 
+    # Who runs it again plans again.
+    retry_helps = True
+
 
 class WriteDiffers(StopAndLook):
     """Cargo keeps something else than what was written, or clears what was not."""
@@ -214,6 +223,9 @@ class WriteDiffers(StopAndLook):
 
 class DestinationRefused(CargoError):
     """The destination did not take what was read."""
+
+    # It may be down, full, or open elsewhere.
+    retry_helps = True
 
     @classmethod
     def from_cause(cls, cause: BaseException, *, step: str) -> "DestinationRefused":
@@ -245,6 +257,12 @@ class WrongHost(UnexpectedShape):
 
     exit_code = 2
     remedy = "check CARGO_API_URL: is it the root of the API?"
+
+
+def passes(name: str | None) -> bool:
+    """Say whether an error of that name, as a report has it, is one that a retry may mend."""
+    kind = globals().get(name or "")
+    return isinstance(kind, type) and issubclass(kind, CargoError) and kind.retry_helps
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -21,12 +21,12 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.catalog import ENTITIES
-from cargo_source.errors import CargoError, DestinationRefused, ReportBug
+from cargo_source.errors import CargoError, DestinationRefused, IncompleteRead, ReportBug, TryLater
 from cargo_source.pull import syncs
 from cargo_source.pull.connection import Pull, pull_of
 from cargo_source.pull.kept_open import kept_open
 from cargo_source.pull.lock import held
-from cargo_source.pull.outcome import Outcome
+from cargo_source.pull.outcome import Outcome, together
 from cargo_source.pull.publish import Publication, finish_earlier
 from cargo_source.pull.session import Watch
 
@@ -58,6 +58,33 @@ class SyncReport:
     def requests(self) -> int:
         """Requests made in all."""
         return sum(outcome.requests for outcome in self.outcomes)
+
+    @property
+    def entities(self) -> dict[str, Outcome]:
+        """Give one outcome for each entity; the tables of models are one, called ``records``, in sum."""
+        return together(self.outcomes, "entity")
+
+    def require_whole(self) -> None:
+        """Stop whoever goes on only with all rows: a partial sync, or one of what Cargo still writes, raises nothing.
+
+        Raises TryLater where the same again, a while later, may bring what is lacking, else IncompleteRead. Both name
+        the tables and what is wrong with them.
+        """
+        lacking = [outcome for outcome in self.outcomes if not outcome.whole]
+        if not lacking:
+            return
+        tables: dict[str, list[str]] = {}
+        for outcome in lacking:
+            tables.setdefault(outcome.note or outcome.error or outcome.status, []).append(outcome.table)
+        told = "; ".join(f"{', '.join(names)}: {why}" for why, names in tables.items())
+        kind = TryLater if all(outcome.retry_helps for outcome in lacking) else IncompleteRead
+        raise kind(f"{len(lacking)} of {len(self.outcomes)} tables are not whole: {told}")
+
+    def lines(self, entity: str | None = None) -> list[dict[str, Any]]:
+        """Give a line for each table, or each of an entity: what a page of a scheduler has room for."""
+        names = ("table", "rows", "expected", "lane", "status")
+        chosen = (each for each in self.outcomes if entity in {None, each.entity})
+        return [{name: getattr(each, name) for name in names} for each in chosen]
 
     def as_json(self) -> dict[str, Any]:
         """Give the report as JSON; ``entities`` is the only list at its top."""
