@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WITNESS := tests/witness
 CLIENT := $(WITNESS)/node_modules/.installed
+ORCHESTRATORS := .venv-dagster/.installed .venv-prefect/.installed
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types layers unit witness needs soak figures bench bench-all clean
+.PHONY: help demo test test-all lint types layers unit witness dagster prefect needs soak figures bench bench-all clean
 
 help:  ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,7 +25,7 @@ demo: $(STAMP)  ## Run the main job on the embedded sandbox: two syncs with a da
 
 test: lint types layers unit  ## Pass the checks that need only Python: lint, types, layers, tests but for those marked long
 
-test-all: needs lint types layers $(STAMP) $(CLIENT)  ## Pass all checks, with coverage, tests that take long and the vendor's own client (node, npm)
+test-all: needs lint types layers $(STAMP) $(CLIENT) $(ORCHESTRATORS)  ## Pass all checks, with coverage, tests that take long, the vendor's own client (node, npm) and the orchestrators
 	$(PYTEST) --cov --cov-report= -m ""
 
 lint: $(STAMP)  ## Check style
@@ -50,6 +51,17 @@ $(CLIENT): $(WITNESS)/package.json $(WITNESS)/.npmrc | needs
 	cd $(WITNESS) && npm install >/dev/null
 	@touch $@
 
+dagster: $(STAMP) .venv-dagster/.installed  ## Run the story of Dagster, in an environment of its own
+	$(BIN)/pytest -m dagster tests/orchestrators
+
+prefect: $(STAMP) .venv-prefect/.installed  ## Run the story of Prefect, in an environment of its own
+	$(BIN)/pytest -m prefect tests/orchestrators
+
+.venv-%/.installed: tests/orchestrators/%.txt pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check -r $< -e .
+	@touch $@
+
 needs:
 	@missing=; for each in node npm; do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
 	if [ -z "$$missing" ]; then node -e 'process.exit(+(parseInt(process.versions.node) < 18))' || missing=" node 18"; fi; \
@@ -65,4 +77,4 @@ bench-all: $(STAMP)  ## The same with Singer and PyAirbyte, each installed in an
 	$(BIN)/python benchmarks/bench.py --all $(BENCH)
 
 clean:  ## Remove what these commands made
-	rm -rf $(VENV) $(WITNESS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .soak .coverage* benchmarks/.cache
+	rm -rf $(VENV) .venv-dagster .venv-prefect $(WITNESS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .soak .coverage* benchmarks/.cache

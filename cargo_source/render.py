@@ -141,7 +141,7 @@ def _plain(value: Any) -> str:
 def report(done: SyncReport, database: Path | None) -> None:
     """Show what a sync did: the tables that have news, and how many have none."""
     out = console()
-    news = [each for each in done.outcomes if each.rows or each.note or each.status != "complete"]
+    news = done.news
     if news:
         out.print(outcomes_table(news, evidence=max(17, out.width - OTHERS_WIDTH)))
     if quiet := len(done.outcomes) - len(news):

@@ -34,6 +34,8 @@ LONG = (
     "*test_windows.py::test_a_window_that_is_loaded_twice_changes_nothing_and_moves_no_cursor",
     "*test_modelling.py::test_a_sync_loads_what_was_made_changed_and_removed",
     "*test_pipelines.py::test_without_apply_nothing_is_sent",
+    "*test_pipelines.py::test_a_workspace_is_loaded_and_then_what_moved",
+    "*test_pipelines.py::test_runs_are_loaded_window_by_window",
     # Half a minute each, most of it the sandbox's: the same with a tenth of the rows, or by one library, is quick.
     "*test_sending.py::test_bad_rows_are_found_and_the_others_go_through?10000-37?",
     "*test_round_trip.py::test_5000_random_rows_come_back_as_they_were_pushed?polars?",

@@ -37,6 +37,7 @@ from cargo_source.pull.resources import chosen_models, read_rows_ahead, read_tab
 from cargo_source.pull.session import Session, Watch
 from cargo_source.pull.sync import SyncReport, remedy_of, sync
 from cargo_source.pull.windows import Interval, brief
+from cargo_source.tabular import Grid
 
 log = logging.getLogger("cargo_source")
 
@@ -59,7 +60,7 @@ class WindowReport:
         return {**_bounds(self.window), "run_id": self.run_id, **facts}
 
 
-@dataclass
+@dataclass(repr=False)
 class BackfillReport:
     """What a backfill did: its windows in order, those that were loaded. ``failed`` is the one that was not."""
 
@@ -80,6 +81,21 @@ class BackfillReport:
         """All windows in sum, table by table."""
         outcomes = together(itertools.chain.from_iterable(window.sync.outcomes for window in self.windows), "table")
         return SyncReport(self.pipeline, self.dataset, list(outcomes.values()), self.seconds)
+
+    def grid(self) -> Grid:
+        """Show the windows, each on a line."""
+        facts = [each.as_json() for each in self.windows]
+        names = ("from", "to", "rows", "requests", "seconds", "status")
+        return Grid(names, [[each[name] for name in names] for each in facts])
+
+    def __str__(self) -> str:
+        return f"{self.grid().text()}\n{self.total}"
+
+    def __repr__(self) -> str:
+        return f"<BackfillReport of {len(self.windows)} windows: {self.total.line}>"
+
+    def _repr_html_(self) -> str:
+        return self.grid().html() + self.total._repr_html_()
 
     def as_json(self) -> dict[str, Any]:
         """Give the report as JSON: the windows, and the tables in sum."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,12 @@ from cargo_source.pull.lock import held
 from cargo_source.pull.outcome import Outcome, together
 from cargo_source.pull.publish import Publication, finish_earlier
 from cargo_source.pull.session import Watch
+from cargo_source.tabular import Grid
 
 log = logging.getLogger("cargo_source")
 
 
-@dataclass
+@dataclass(repr=False)
 class SyncReport:
     """What a sync did. ``status`` is the worst of its tables'; a skip that nobody minds is complete."""
 
@@ -85,6 +87,42 @@ class SyncReport:
         names = ("table", "rows", "expected", "lane", "status")
         chosen = (each for each in self.outcomes if entity in {None, each.entity})
         return [{name: getattr(each, name) for name in names} for each in chosen]
+
+    @property
+    def news(self) -> list[Outcome]:
+        """The tables in which something moved, or of which something is to be said."""
+        return [each for each in self.outcomes if each.rows or each.note or each.status != "complete"]
+
+    @property
+    def line(self) -> str:
+        """What it did, in a line."""
+        tables = sum(each.status != "skipped" for each in self.outcomes)
+        asked = f"{self.requests:,} requests, {self.seconds:.1f} s"
+        return f"{self.rows:,} rows in {tables} tables ({asked}): {self.status}"
+
+    def grid(self) -> Grid:
+        """Show the tables that have news, each on a line."""
+        rows = [
+            (
+                each.table,
+                each.rows,
+                "unmoved" if each.lane == "none" else each.lane,
+                each.evidence,
+                each.status,
+                each.note,
+            )
+            for each in self.news
+        ]
+        return Grid(("table", "rows", "lane", "evidence", "status", "note"), rows)
+
+    def __str__(self) -> str:
+        return "\n".join([*([self.grid().text()] if self.news else []), self.line])
+
+    def __repr__(self) -> str:
+        return f"<SyncReport {self.line}>"
+
+    def _repr_html_(self) -> str:
+        return (self.grid().html() if self.news else "") + f"<p><b>{escape(self.line)}</b></p>"
 
     def as_json(self) -> dict[str, Any]:
         """Give the report as JSON; ``entities`` is the only list at its top."""
