@@ -15,7 +15,7 @@ from cargo_source import Limits, Workspace, cargo, sync
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import CargoError
 
-DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01")
+DAYS = dg.DailyPartitionsDefinition(start_date="2025-11-01")
 RETRY = dg.RetryPolicy(max_retries=3, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 POOL = "cargo"
 
@@ -68,14 +68,14 @@ def entities(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult
     with told():
         report = sync(pipeline, source)
         for name, outcome in report.entities.items():
-            if outcome.whole and outcome.status != "skipped":
+            if not outcome.lacking:
                 tables = [dg.TableRecord(line) for line in report.lines(name)]
                 facts = {**outcome.shown(), "tables": dg.MetadataValue.table(tables)}
                 yield dg.MaterializeResult(asset_key=["cargo", name], metadata=facts)
         report.require_whole()
 
 
-@dg.asset(key=["cargo", "pushed", "qualified_leads"], deps=[["cargo", "records"]], retry_policy=RETRY, pool=POOL)
+@dg.asset(key_prefix="cargo", group_name="pushed", deps=[["cargo", "records"]], retry_policy=RETRY, pool=POOL)
 def qualified_leads(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Leads that are worth a closer look, written to their companies in Cargo."""
     with told(), Workspace() as workspace:
@@ -87,10 +87,10 @@ def qualified_leads(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"plan": plan.line, "done": str(report), "updated": report.updated})
 
 
-daily = dg.define_asset_job("daily", selection="*")
-# Rows of a day may arrive an hour late.
+daily = dg.define_asset_job("daily")
 defs = dg.Definitions(
     assets=[entities, qualified_leads],
     jobs=[daily],
+    # Rows of a day may arrive an hour late.
     schedules=[dg.build_schedule_from_partitioned_job(daily, hour_of_day=2)],
 )

@@ -109,9 +109,9 @@ class Outcome:
         )
 
     @property
-    def whole(self) -> bool:
-        """Whether nothing is known to be lacking."""
-        return self.status not in {"refreshing", "failed"}
+    def lacking(self) -> bool:
+        """Whether rows that are there in Cargo were not loaded."""
+        return self.status in {"refreshing", "failed"}
 
     @property
     def retry_helps(self) -> bool:
@@ -119,9 +119,15 @@ class Outcome:
         return self.status == "refreshing" or passes(self.error)
 
     def shown(self) -> dict[str, Any]:
-        """Give what there is to show of it, for a scheduler's page: no name, and nothing that is empty."""
-        told = {name: value for name, value in self.as_json().items() if value not in (None, "")}
-        return {name: value for name, value in told.items() if name not in {"entity", "table"}}
+        """Give what there is to show of it, for a scheduler's page: no name, and nothing that says nothing."""
+        told = {**self.as_json(), "lane": self.shown_lane}
+        dull = {name for name in ("retries", "rate_limited") if not told[name]} | {"entity", "table"}
+        return {name: value for name, value in told.items() if name not in dull and value not in (None, "")}
+
+    @property
+    def shown_lane(self) -> str:
+        """The lane as people read it."""
+        return "unmoved" if self.lane == "none" else self.lane
 
     def as_json(self) -> dict[str, Any]:
         """Give the outcome as JSON: exactly these names."""

@@ -63,16 +63,16 @@ class SyncReport:
 
     @property
     def entities(self) -> dict[str, Outcome]:
-        """Give one outcome for each entity; the tables of models are one, called ``records``, in sum."""
-        return together(self.outcomes, "entity")
+        """Give one outcome for each entity that was not skipped; the tables of models are one, ``records``, in sum."""
+        return together((outcome for outcome in self.outcomes if outcome.status != "skipped"), "entity")
 
     def require_whole(self) -> None:
-        """Stop whoever goes on only with all rows: a partial sync, or one of what Cargo still writes, raises nothing.
+        """Stop whoever goes on with all rows only: a partial sync raises nothing, nor one of what Cargo is writing.
 
         Raises TryLater where the same again, a while later, may bring what is lacking, else IncompleteRead. Both name
         the tables and what is wrong with them.
         """
-        lacking = [outcome for outcome in self.outcomes if not outcome.whole]
+        lacking = [outcome for outcome in self.outcomes if outcome.lacking]
         if not lacking:
             return
         tables: dict[str, list[str]] = {}
@@ -84,9 +84,9 @@ class SyncReport:
 
     def lines(self, entity: str | None = None) -> list[dict[str, Any]]:
         """Give a line for each table, or each of an entity: what a page of a scheduler has room for."""
-        names = ("table", "rows", "expected", "lane", "status")
+        names = ("rows", "expected", "lane", "status")
         chosen = (each for each in self.outcomes if entity in {None, each.entity})
-        return [{name: getattr(each, name) for name in names} for each in chosen]
+        return [{"table": each.table, **{name: each.shown().get(name) for name in names}} for each in chosen]
 
     @property
     def news(self) -> list[Outcome]:
@@ -106,7 +106,7 @@ class SyncReport:
             (
                 each.table,
                 each.rows,
-                "unmoved" if each.lane == "none" else each.lane,
+                each.shown_lane,
                 each.evidence,
                 each.status,
                 each.note,
