@@ -278,8 +278,11 @@ def _run(pipeline: Pipeline, sources: list[DltSource]) -> None:
                 # dlt takes these for failures of its step; they are somebody's wish to stop.
                 raise error from None
         remedy = remedy_of(failure)
-        # Only a bug needs the whole chain, which is long, and quotes what dlt quotes.
-        raise remedy from failure if type(remedy) is ReportBug else None
+        if type(remedy) is ReportBug:
+            raise remedy from failure
+        # Only a bug needs the whole chain, which quotes what dlt quotes, and the frames of every thread that met it: a
+        # scheduler writes a thousand lines of them into its log.
+        raise remedy.with_traceback(None) from None
 
 
 def _forget_packages(pipeline: Pipeline) -> None:

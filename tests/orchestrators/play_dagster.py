@@ -42,7 +42,7 @@ if __name__ == "__main__":
     # The story waits minutes between two tries.
     for each in (story.entities, story.qualified_leads):
         each.op._retry_policy = each.op.retry_policy._replace(delay=0)
-    with dg.DagsterInstance.local_temp() as instance:
+    with dg.DagsterInstance.local_temp(overrides={"telemetry": {"enabled": False}}) as instance:
         for line in sys.stdin:
             sys.stdout.write(json.dumps(play(instance, **json.loads(line))) + "\n")
             sys.stdout.flush()

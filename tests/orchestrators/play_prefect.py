@@ -17,7 +17,7 @@ def play(client, *, query=story.QUALIFIED, **parameters):
     story.QUALIFIED = query
     state = story.refresh(**parameters, return_state=True)
     own = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-    artifacts = client.read_artifacts(flow_run_filter=own)
+    artifacts = [each for each in client.read_artifacts(flow_run_filter=own) if each.key == "cargo-sync"]
     newest = max(artifacts, key=lambda artifact: artifact.created) if artifacts else None
     return {
         "state": state.type.value,

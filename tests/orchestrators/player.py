@@ -25,7 +25,6 @@ def environment(box, folder):
         "HOME": str(folder),
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "pipelines"))),
         "PYTHONWARNINGS": "ignore",
-        "DAGSTER_DISABLE_TELEMETRY": "1",
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # Its own server takes long to start where others work as well.

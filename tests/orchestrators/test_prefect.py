@@ -8,7 +8,7 @@ from tests.orchestrators.player import Player, environment, python_of
 from tests.small import small_box
 from tests.target import Target, differences
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(600)]
 
 EVERYBODY = "SELECT domain, 'qualified' AS stage FROM cargo.default__companies"
 FEW = f"{EVERYBODY} WHERE stage = 'lead' ORDER BY domain LIMIT 2"
