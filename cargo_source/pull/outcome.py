@@ -120,7 +120,8 @@ class Outcome:
 
     def shown(self) -> dict[str, Any]:
         """Give what there is to show of it, for a scheduler's page: no name, and nothing that says nothing."""
-        told = {**self.as_json(), "lane": self.shown_lane}
+        first = dict.fromkeys(("status", "rows", "expected", "lane", "evidence"))
+        told = {**first, **self.as_json(), "lane": self.shown_lane}
         dull = {name for name in ("retries", "rate_limited") if not told[name]} | {"entity", "table"}
         return {name: value for name, value in told.items() if name not in dull and value not in (None, "")}
 
