@@ -7,11 +7,11 @@ STAMP := $(VENV)/.installed
 ALL := $(VENV)/.installed-all
 WITNESS := tests/witness
 CLIENT := $(WITNESS)/node_modules/.installed
-AIRFLOW ?= .venv-airflow
+ORCHESTRATORS := $(patsubst %,.venv-%/.installed,airflow dagster prefect)
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types layers unit witness needs soak figures bench bench-all clean
+.PHONY: help demo test test-all lint types layers unit witness airflow dagster prefect needs soak figures bench bench-all clean
 
 help:  ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,17 +25,12 @@ $(ALL): $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,all-tests]'
 	@touch $@
 
-$(AIRFLOW)/.installed: pyproject.toml tests/orchestrators/airflow.txt
-	$(PYTHON) -m venv $(AIRFLOW)
-	$(AIRFLOW)/bin/pip install --quiet --disable-pip-version-check -r tests/orchestrators/airflow.txt -e .
-	@touch $@
-
 demo: $(STAMP)  ## Run the main job on the embedded sandbox: two syncs with a day between them
 	@$(BIN)/cargo-source demo
 
 test: lint types layers unit  ## Pass the checks that need only Python: lint, types, layers, tests but for those marked long
 
-test-all: needs lint types layers $(ALL) $(CLIENT) $(AIRFLOW)/.installed  ## Pass all checks, with coverage, tests that take long, the orchestrators, the vendor's own client (node, npm) and a browser (chromium)
+test-all: needs lint types layers $(ALL) $(CLIENT) $(ORCHESTRATORS)  ## Pass all checks, with coverage, tests that take long, the orchestrators, the vendor's own client (node, npm) and a browser (chromium)
 	$(PYTEST) --cov --cov-report= -m ""
 
 lint: $(STAMP)  ## Check style
@@ -61,6 +56,20 @@ $(CLIENT): $(WITNESS)/package.json $(WITNESS)/.npmrc | needs
 	cd $(WITNESS) && npm install >/dev/null
 	@touch $@
 
+airflow: $(STAMP) .venv-airflow/.installed  ## Run the story of Airflow, in an environment of its own
+	$(BIN)/pytest -m airflow tests/orchestrators
+
+dagster: $(STAMP) .venv-dagster/.installed  ## Run the story of Dagster, in an environment of its own
+	$(BIN)/pytest -m dagster tests/orchestrators
+
+prefect: $(STAMP) .venv-prefect/.installed  ## Run the story of Prefect, in an environment of its own
+	$(BIN)/pytest -m prefect tests/orchestrators
+
+.venv-%/.installed: tests/orchestrators/%.txt pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/pip install --quiet --disable-pip-version-check -r $< -e .
+	@touch $@
+
 needs:
 	@missing=; for each in node npm chromium; do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
 	if [ -z "$$missing" ]; then node -e 'process.exit(+(parseInt(process.versions.node) < 18))' || missing=" node 18"; fi; \
@@ -76,4 +85,4 @@ bench-all: $(STAMP)  ## The same with Singer and PyAirbyte, each installed in an
 	$(BIN)/python benchmarks/bench.py --all $(BENCH)
 
 clean:  ## Remove what these commands made
-	rm -rf $(VENV) $(AIRFLOW) $(WITNESS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .soak .coverage* benchmarks/.cache
+	rm -rf $(VENV) .venv-airflow .venv-dagster .venv-prefect $(WITNESS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .soak .coverage* benchmarks/.cache

@@ -203,11 +203,10 @@ def outcomes_table(outcomes: Sequence[Outcome], *, evidence: int = 0) -> Table:
             column.max_width = evidence if column.header == "evidence" else None
     for outcome in outcomes:
         status = f"[{STYLES[outcome.status]}]{outcome.status}[/]"
-        lane = "unmoved" if outcome.lane == "none" else outcome.lane
         table.add_row(
             outcome.table,
             f"{outcome.rows:,}",
-            lane,
+            outcome.shown_lane,
             *([escape(_shortened(outcome))] if evidence else []),
             f"{outcome.requests:,}",
             f"{outcome.seconds:.1f}",

@@ -6,6 +6,8 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -59,6 +61,16 @@ def test_constraints_pin_exactly_and_cover_the_dependencies():
         *(name for extra in project["optional-dependencies"].values() for name in extra),
     ]
     assert {re.match(r"[\w-]+", line)[0].lower() for line in wanted} <= pinned
+
+
+@pytest.mark.parametrize("name", ["dagster", "prefect"])
+def test_an_orchestrator_is_pinned_with_what_it_needs(name):
+    """Its environment is the same tomorrow: names and versions, what the project needs included."""
+    pins = (ROOT / "tests" / "orchestrators" / f"{name}.txt").read_text().splitlines()
+    assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.+!-]+", pin)] == []
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    wanted = {re.match(r"[\w-]+", line)[0].lower() for line in dependencies}
+    assert {name, *wanted} <= {pin.split("==")[0].lower().replace("_", "-") for pin in pins}
 
 
 def test_every_switched_off_lint_rule_has_its_reason():

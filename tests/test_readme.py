@@ -27,7 +27,7 @@ REASONS = {
     "filelock": "one sync at a time in one folder of state",
     "httpx": "speaks HTTP, behind one seam",
     "msgspec": "decodes JSON quickly, with integers of any size",
-    "numpy": "DuckDB calls functions in Python with it: a push compares JSON by one",
+    "numpy": "duckdb's functions in Python, by which a push compares nested values, need it",
     "pyarrow": "typed rows from the wire to the destination",
     "rich": "tables and progress in a terminal",
     "sqlglot": "reads the warehouse's DDL, and the SQL that the sandbox answers; bounded for dlt",

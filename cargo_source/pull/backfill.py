@@ -27,11 +27,10 @@ from dlt.pipeline.pipeline import Pipeline
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings
 from cargo_source.pull.connection import OF_ITS_OWN, Pull, pull_of
-from cargo_source.pull.evidence import added, in_sum
 from cargo_source.pull.listings import Refused
 from cargo_source.pull.lock import held
 from cargo_source.pull.once import Onces
-from cargo_source.pull.outcome import Outcome
+from cargo_source.pull.outcome import together
 from cargo_source.pull.records import RECORDS
 from cargo_source.pull.resources import chosen_models, read_rows_ahead, read_table_ahead
 from cargo_source.pull.session import Session, Watch
@@ -79,10 +78,7 @@ class BackfillReport:
     @property
     def total(self) -> SyncReport:
         """All windows in sum, table by table."""
-        outcomes: dict[str, Outcome] = {}
-        for outcome in itertools.chain.from_iterable(window.sync.outcomes for window in self.windows):
-            known = outcomes.get(outcome.table)
-            outcomes[outcome.table] = _added(known, outcome) if known else replace(outcome)
+        outcomes = together(itertools.chain.from_iterable(window.sync.outcomes for window in self.windows), "table")
         views = self.windows[-1].sync.views if self.windows else None
         return SyncReport(self.pipeline, self.dataset, list(outcomes.values()), self.seconds, views=views)
 
@@ -113,28 +109,6 @@ class BackfillReport:
 
 def _bounds(window: Interval) -> dict[str, str | None]:
     return {"from": brief(window.start), "to": brief(window.end) if window.end else None}
-
-
-def _added(known: Outcome, more: Outcome) -> Outcome:
-    """Put two windows of one table together: counts in sum, the lane that was read, the worse status."""
-    worst = max((known.status, more.status), key=WORST.index)
-    notes = dict.fromkeys(note for note in (known.note, more.note) if note)
-    expected, got = added(known.expected, more.expected), added(known.got, more.got)
-    return replace(
-        known,
-        **known.sums(more),
-        lane=more.lane if known.lane == "none" else known.lane,
-        status=worst,
-        evidence=in_sum((known.evidence, more.evidence), expected, got),
-        expected=expected,
-        got=got,
-        note="; ".join(notes),
-        error=known.error or more.error,
-    )
-
-
-WORST = ("complete", "skipped", "unproven", "refreshing", "failed")
-"""Statuses, the worst last."""
 
 
 def backfill(  # noqa: PLR0913 - each is a setting of the backfill, by keyword

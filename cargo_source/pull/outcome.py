@@ -1,13 +1,17 @@
 """What a sync did to each table, for the summary that people and scripts read."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from cargo_source.api.stats import Counts
 from cargo_source.errors import passes
-from cargo_source.pull.evidence import Evidence
+from cargo_source.pull.evidence import Evidence, added, in_sum
 
 Status = Literal["complete", "unproven", "refreshing", "skipped", "failed"]
+
+WORST: tuple[Status, ...] = ("complete", "skipped", "unproven", "refreshing", "failed")
+"""Statuses, the worst last."""
 
 COUNTS = ("rows", "requests", "retries", "rate_limited", "bytes", "seconds")
 """What adds up over several loads of a table."""
@@ -87,16 +91,54 @@ class Outcome:
         """Give what two outcomes of one table count together."""
         return {name: getattr(self, name) + getattr(other, name) for name in COUNTS}
 
+    def plus(self, more: "Outcome") -> "Outcome":
+        """Put two that were read apart into one: counts in sum, the lanes that were read, the worse status."""
+        notes = dict.fromkeys(note for note in (self.note, more.note) if note)
+        lanes = dict.fromkeys(lane for lane in (*self.lane.split(", "), more.lane) if lane != "none")
+        expected, got = added(self.expected, more.expected), added(self.got, more.got)
+        return replace(
+            self,
+            **self.sums(more),
+            lane=", ".join(lanes) or "none",
+            status=max((self.status, more.status), key=WORST.index),
+            evidence=in_sum((self.evidence, more.evidence), expected, got),
+            expected=expected,
+            got=got,
+            note="; ".join(notes),
+            error=self.error or more.error,
+        )
+
     @property
-    def whole(self) -> bool:
-        """Whether nothing is known to be lacking."""
-        return self.status not in {"refreshing", "failed"}
+    def lacking(self) -> bool:
+        """Whether rows that are there in Cargo were not loaded."""
+        return self.status in {"refreshing", "failed"}
 
     @property
     def retry_helps(self) -> bool:
         """Whether what is lacking may come if the same is run again a while later."""
         return self.status == "refreshing" or passes(self.error)
 
+    def shown(self) -> dict[str, Any]:
+        """Give what there is to show of it, for a scheduler's page: no name, and nothing that says nothing."""
+        first = dict.fromkeys(("status", "rows", "expected", "lane", "evidence"))
+        told = {**first, **self.as_json(), "lane": self.shown_lane}
+        dull = {name for name in ("retries", "rate_limited") if not told[name]} | {"entity", "table"}
+        return {name: value for name, value in told.items() if name not in dull and value not in (None, "")}
+
+    @property
+    def shown_lane(self) -> str:
+        """The lane as people read it."""
+        return "unmoved" if self.lane == "none" else self.lane
+
     def as_json(self) -> dict[str, Any]:
         """Give the outcome as JSON: exactly these names."""
         return {**asdict(self), "seconds": round(self.seconds, 3)}
+
+
+def together(outcomes: Iterable[Outcome], by: Literal["entity", "table"]) -> dict[str, Outcome]:
+    """Give one outcome for each table, or each entity, in sum; the tables of models are one entity."""
+    found: dict[str, Outcome] = {}
+    for outcome in outcomes:
+        name = getattr(outcome, by)
+        found[name] = found[name].plus(outcome) if name in found else replace(outcome)
+    return found

@@ -27,7 +27,7 @@ from cargo_source.pull import syncs
 from cargo_source.pull.connection import Pull, pull_of
 from cargo_source.pull.kept_open import kept_open
 from cargo_source.pull.lock import held
-from cargo_source.pull.outcome import Outcome
+from cargo_source.pull.outcome import Outcome, together
 from cargo_source.pull.publish import Publication, finish_earlier
 from cargo_source.pull.session import Watch
 from cargo_source.tabular import Grid
@@ -64,13 +64,18 @@ class SyncReport:
         """Requests made in all."""
         return sum(outcome.requests for outcome in self.outcomes)
 
+    @property
+    def entities(self) -> dict[str, Outcome]:
+        """Give one outcome for each entity that was not skipped; the tables of models are one, ``records``, in sum."""
+        return together((outcome for outcome in self.outcomes if outcome.status != "skipped"), "entity")
+
     def require_whole(self) -> None:
-        """Stop whoever goes on only with all rows: a partial sync, or one of what Cargo still writes, raises nothing.
+        """Stop whoever goes on with all rows only: a partial sync raises nothing, nor one of what Cargo is writing.
 
         Raises TryLater where the same again, a while later, may bring what is lacking, else IncompleteRead. Both name
         the tables and what is wrong with them.
         """
-        lacking = [outcome for outcome in self.outcomes if not outcome.whole]
+        lacking = [outcome for outcome in self.outcomes if outcome.lacking]
         if not lacking:
             return
         tables: dict[str, list[str]] = {}
@@ -79,6 +84,12 @@ class SyncReport:
         told = "; ".join(f"{', '.join(names)}: {why}" for why, names in tables.items())
         kind = TryLater if all(outcome.retry_helps for outcome in lacking) else IncompleteRead
         raise kind(f"{len(lacking)} of {len(self.outcomes)} tables are not whole: {told}")
+
+    def lines(self, entity: str | None = None) -> list[dict[str, Any]]:
+        """Give a line for each table, or each of an entity: what a page of a scheduler has room for."""
+        names = ("rows", "expected", "lane", "status")
+        chosen = (each for each in self.outcomes if entity in {None, each.entity})
+        return [{"table": each.table, **{name: each.shown().get(name) for name in names}} for each in chosen]
 
     @property
     def news(self) -> list[Outcome]:
@@ -98,7 +109,7 @@ class SyncReport:
             (
                 each.table,
                 each.rows,
-                "unmoved" if each.lane == "none" else each.lane,
+                each.shown_lane,
                 each.evidence,
                 each.status,
                 each.note,
@@ -291,8 +302,11 @@ def _run(pipeline: Pipeline, sources: list[DltSource]) -> None:
                 # dlt takes these for failures of its step; they are somebody's wish to stop.
                 raise error from None
         remedy = remedy_of(failure)
-        # Only a bug needs the whole chain, which is long, and quotes what dlt quotes.
-        raise remedy from failure if type(remedy) is ReportBug else None
+        if type(remedy) is ReportBug:
+            raise remedy from failure
+        # Only a bug needs the whole chain, which quotes what dlt quotes, and the frames of every thread that met it: a
+        # scheduler writes a thousand lines of them into its log.
+        raise remedy.with_traceback(None) from None
 
 
 def _forget_packages(pipeline: Pipeline) -> None:

@@ -90,7 +90,9 @@ def _dlt(text: str, database: Any) -> Incoming:
             dataset = dlt.dataset(_destination(str(database)), "public")
         return dlt_relation(dataset(text, _execute_raw_query=True))
     except DatabaseException as error:
-        raise BadSettings(f"the query failed: {type(error).__name__}") from None
+        cause = error.dbapi_exception
+        told = _words(cause) if isinstance(cause, duckdb.Error) else type(error).__name__
+        raise BadSettings(f"the query failed: {told}") from None
     except ConfigFieldMissingException:
         raise BadSettings(
             "database: its URL has to name a user, a password, a host and a database:"

@@ -68,6 +68,22 @@ def test_exits_follow_the_remedy():
         assert error.__name__ in (errors.__doc__ or "")
 
 
+def test_a_retry_helps_where_what_went_wrong_may_pass():
+    """Schedulers retry these and no others, by the error or by its name in a report."""
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.CargoError)]
+    later = {kind.__name__ for kind in kinds if issubclass(kind, errors.TryLater)}
+    assert {kind.__name__ for kind in kinds if kind.retry_helps} == {
+        *later,
+        "OutOfTime",
+        "StalePlan",
+        "DestinationRefused",
+    }
+    assert {kind.__name__ for kind in kinds if errors.passes(kind.__name__)} == {
+        kind.__name__ for kind in kinds if kind.retry_helps
+    }
+    assert not any(errors.passes(name) for name in (None, "", "KeyError", "suggest", "CargoError"))
+
+
 def test_a_host_that_is_not_the_api_is_pointed_out(serve, connect):
     """A 404 with a web page asks whether the URL is right."""
     with pytest.raises(NotFound, match=r"web page: is CARGO_API_URL right\?"):

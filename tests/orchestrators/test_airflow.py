@@ -23,7 +23,7 @@ from tests.target import Target, differences
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
-PYTHON = ROOT / os.environ.get("AIRFLOW", ".venv-airflow") / "bin" / "python"
+PYTHON = ROOT / ".venv-airflow" / "bin" / "python"
 DAG = ROOT / "pipelines" / "airflow_dag.py"
 ROWS = r"^([\d,]+) rows in \d+ tables"
 TOO_MUCH = r"it would update or remove [\d,]+ of [\d,]+ rows \(\d.* %\), and max_change_pct is 0\.1"

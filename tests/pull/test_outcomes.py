@@ -3,7 +3,7 @@
 import pytest
 
 from cargo_source.catalog import ENTITIES
-from cargo_source.errors import BadSettings, IncompleteRead, OutOfTime, PermissionDenied
+from cargo_source.errors import BadSettings, IncompleteRead, OutOfTime, PermissionDenied, TryLater
 from cargo_source.pull.connection import pull_of
 from cargo_source.pull.destination import duckdb_pipeline
 from cargo_source.pull.source import cargo
@@ -287,8 +287,10 @@ def test_without_partial_a_failure_leaves_everything_as_it_was(own_box, target):
     own_box.advance(days=1)
     own_box.faults.add(path="ai/chats/*", kind="forbidden")
     report = SyncReport("cargo", "cargo")
-    with pytest.raises(PermissionDenied):
+    with pytest.raises(PermissionDenied) as caught:
         target.sync(own_box, only=["agents", "chats"], report=report)
+    # A scheduler writes the frames of an error into its log: those of threads are left out.
+    assert len(caught.traceback) < 10
     assert sorted(map(str, target.rows("agents"))) == before
     assert (report.status, report.rows) == ("failed", 0)
 
@@ -297,6 +299,49 @@ def test_partial_and_a_refresh_are_refused_together(own_box, target):
     """A refresh drops tables first, and what then fails would be gone."""
     with pytest.raises(BadSettings, match="partial"):
         target.sync(own_box, only=["agents"], partial=True, refresh="drop_sources")
+
+
+# For schedulers ----------------------------------------------------------------------------------------------------
+
+
+def test_a_report_sums_what_a_scheduler_has_an_asset_for(own_box, target):
+    """One outcome for each entity that was read, all models in one, with their counts and worst status."""
+    options = {"only": ["datasets", "invoices"], "models": ["default.companies", "default.accountPlans"]}
+    source = cargo(token=own_box.token_without("billing"), url=own_box.url, **options).with_resources("records")
+    report = sync(duckdb_pipeline(target.database, "cargo", target.folder / "state"), source)
+    (records,) = report.entities.values()
+    companies, plans = (len(target.rows(f"default__{name}")) for name in ("companies", "account_plans"))
+    assert (records.entity, records.rows, records.status) == ("records", companies + plans, "complete")
+    assert (records.expected, records.got) == (companies, companies)
+    assert records.lane == "pages, export"
+    assert records.evidence.startswith(f"counted {companies:,} = {companies:,}, ")
+    assert records.shown().keys() >= {"rows", "expected", "lane", "status", "evidence", "requests"}
+    assert not {"entity", "table", "note", "error", "retries"} & records.shown().keys()
+    assert sorted(line["table"] for line in report.lines("records")) == ["default__account_plans", "default__companies"]
+    report.require_whole()
+
+
+def test_what_was_skipped_is_no_entity_of_the_report(own_box, target):
+    """Nobody shows as loaded what the token may not read, and nothing stands against the rest."""
+    pipeline = duckdb_pipeline(target.database, "cargo", target.folder / "state")
+    source = cargo(token=own_box.token_without("billing"), url=own_box.url).with_resources("agents", "invoices")
+    report = sync(pipeline, source)
+    assert {outcome.table for outcome in report.outcomes} == {"agents", "invoices"}
+    assert report.entities.keys() == {"agents"}
+    report.require_whole()
+
+
+def test_a_partial_sync_says_whether_a_retry_may_bring_the_rest(own_box, target, monkeypatch):
+    """It may where the server failed, and not where the token is too small; tables and reasons are named."""
+    monkeypatch.setenv("CARGO_WAIT_BUDGET", "0.01")
+    own_box.faults.add(path="ai/agents/list", kind="5xx")
+    report = target.sync(own_box, only=["agents", "segments"], partial=True)
+    with pytest.raises(TryLater, match=r"^1 of 2 tables are not whole: agents: GET .*503"):
+        report.require_whole()
+    own_box.faults.add(path="segmentation/segments/list", kind="forbidden")
+    report = target.sync(own_box, only=["agents", "segments"], partial=True)
+    with pytest.raises(IncompleteRead, match=r"segments: .*403.*; agents: .*503"):
+        report.require_whole()
 
 
 # Time --------------------------------------------------------------------------------------------------------------

@@ -103,7 +103,8 @@ def test_queries_run_where_a_path_a_url_or_a_pipeline_says(tmp_path, monkeypatch
     pipeline = dlt.pipeline("asked", pipelines_dir=str(tmp_path), destination=dlt.destinations.duckdb("lake.duckdb"))
     pipeline.run([{"c": "a"}, {"c": "b"}], table_name="t")
     assert pushed("SELECT c FROM t ORDER BY c", "text", "string", database=pipeline) == ['"a"', '"b"']
-    assert "the query failed" in pushed("SELECT c FROM nope", "text", "string", database=pipeline).reason
+    missing = pushed("SELECT c FROM nope", "text", "string", database=pipeline).reason
+    assert "the query failed: Catalog Error: Table with name nope does not exist!" in missing
     assert pushed("SELECT c FROM t WHERE false", "text", "string", database=pipeline) == []
 
 
