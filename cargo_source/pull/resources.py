@@ -45,7 +45,12 @@ def entity_rows(pull: Pull, table: str) -> Sheet:
     if new or read.spooled.chunks:
         # A variant of its own hints: dlt empties the state of a resource that replaces its table.
         disposition = _disposition(session, table)
-        hints = dlt.mark.make_hints(table_name=table, write_disposition=disposition, columns=_marks_of(disposition))
+        hints = dlt.mark.make_hints(
+            table_name=table,
+            write_disposition=disposition,
+            columns=_marks_of(disposition),
+            file_format=session.destination.written_as,
+        )
         yield dlt.mark.with_hints([], hints, create_table_variant=True)
     yield from _files(read.spooled, table, new=new)
     if not session.windowed:
@@ -191,6 +196,7 @@ def _marks(session: Session, table: str, chunks: list[Chunk]) -> Sheet:
         columns=known_columns(table, hard=session.options.deletes == "hard"),
         primary_key="_id",
         write_disposition=MERGE,
+        file_format=session.destination.written_as,
     )
     yield dlt.mark.with_hints([], hints, create_table_variant=True)
     for chunk in chunks:
@@ -251,6 +257,7 @@ def _model_files(session: Session, read: ModelRead, before: dict[str, Any], outc
         ),
         primary_key=key,
         write_disposition=disposition,
+        file_format=session.destination.written_as,
         additional_table_hints={"description": read.shape.description},
     )
     # The resource fills a table for each model: the hints of this one come first, as a variant of the resource.
