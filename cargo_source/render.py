@@ -138,7 +138,7 @@ def _plain(value: Any) -> str:
     return escape(text if len(text) <= 200 else text[:200] + "…")
 
 
-def report(done: SyncReport, database: Path | None) -> None:
+def report(done: SyncReport, database: Path | str | None) -> None:
     """Show what a sync did: the tables that have news, and how many have none."""
     out = console()
     news = [each for each in done.outcomes if each.rows or each.note or each.status != "complete"]
@@ -155,7 +155,7 @@ def report(done: SyncReport, database: Path | None) -> None:
             out.print(f"[yellow]{escape(outcome.table)}[/yellow]: {escape(outcome.note)}")
 
 
-def backfill(done: BackfillReport, database: Path | None) -> None:
+def backfill(done: BackfillReport, database: Path | str | None) -> None:
     """Show the windows of a backfill, each on a line, and the tables in sum."""
     if len(done.windows) > 1:
         table = table_of("", "from", "to", ">rows", ">requests", ">seconds", "status")
