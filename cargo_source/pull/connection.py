@@ -149,7 +149,10 @@ class Pull:
         spool_dir = Path(pipeline.working_dir) / "spool" if pipeline else None
         key = settings.pii_key
         salted = replace(options.shaping, salted=digest_of(key.reveal()) if key else "")
-        options = replace(options, in_flight=settings.in_flight, spool_dir=spool_dir, shaping=salted)
+        longest = _longest_name(pipeline) if pipeline else None
+        options = replace(
+            options, in_flight=settings.in_flight, spool_dir=spool_dir, shaping=salted, longest_name=longest
+        )
         destination = PipelineDestination(pipeline) if pipeline and options.window is None else None
         client = TimedClient(settings, self.deadline) if self.deadline else CargoClient(settings)
         session = Session(client, options, run_id, state, destination, tables, shared)
@@ -236,6 +239,11 @@ def _check_fit(pipeline: Pipeline | None, options: Options) -> None:
 def _capabilities(pipeline: Pipeline) -> DestinationCapabilitiesContext:
     with pipeline.destination_client() as client:
         return client.capabilities
+
+
+def _longest_name(pipeline: Pipeline) -> int | None:
+    able = pipeline.destination.capabilities()
+    return min((n for n in (able.max_identifier_length, able.max_column_identifier_length) if n), default=None)
 
 
 def begun(session: Session, outcome: Outcome) -> Outcome:

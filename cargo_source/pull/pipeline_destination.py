@@ -31,6 +31,8 @@ BATCH = 20_000
 """Rows that are in memory at once where a destination gives them one by one."""
 TOGETHER = 50
 """Tables that are counted in one question."""
+TEXT_ALREADY = frozenset({"bigquery", "databricks", "clickhouse"})
+"""Kinds of destination that give JSON as the text that was loaded, and take no cast of it to VARCHAR."""
 
 log = logging.getLogger("cargo_source")
 
@@ -149,7 +151,9 @@ class PipelineDestination:
                 return _copied(sql, source, columns, where, path)
             rows = 0
             with pq.ParquetWriter(path, schema_of(columns)) as writer:
-                for batch in _batches(sql, source, columns, where, key):
+                for batch in _batches(
+                    sql, source, columns, where, key, parsed=kind_of(self._pipeline) not in TEXT_ALREADY
+                ):
                     writer.write_table(batch)
                     rows += batch.num_rows
             return rows
@@ -197,12 +201,14 @@ def _copied(sql: Any, source: str, columns: Mapping[str, Type], where: str, path
 
 
 def _batches(
-    sql: SqlClientBase[Any], source: str, columns: Mapping[str, Type], where: str, key: str
+    sql: SqlClientBase[Any], source: str, columns: Mapping[str, Type], where: str, key: str, *, parsed: bool
 ) -> Iterator[pa.Table]:
     """Read batch by batch: drivers hold an answer in memory as a whole, so each batch is a question of its own."""
     asked = ", ".join(
         # Drivers parse JSON, each in its own way; as text it stays what it is.
-        f"CAST({sql.escape_column_name(name)} AS VARCHAR)" if kind == "json" else sql.escape_column_name(name)
+        f"CAST({sql.escape_column_name(name)} AS VARCHAR)"
+        if kind == "json" and parsed
+        else sql.escape_column_name(name)
         for name, kind in columns.items()
     )
     names = list(columns)

@@ -130,6 +130,25 @@ def test_a_backfill_loads_what_a_sync_loads_however_often(place, box):
     assert compared(place, box, some["only"]) == []
 
 
+def test_names_that_are_too_long_are_made_to_fit(place, box):
+    """A model and two columns of more than 63 letters, which PostgreSQL takes, load and go on."""
+    long = "with_a_name_that_is_longer_than_the_sixty_three_letters_of_postgres"
+    box.reshape.add_model(f"default.model_{long}", [(f"{long}_1", "string"), (f"{long}_2", "number")], rows=30)
+    model = next(each for each in box.truth("models") if each["slug"].startswith("model_"))
+    for _ in range(2):
+        place.sync(box, only=["models", "datasets"], models=[model["uuid"]])
+        (table,) = (row["table"] for row in place.rows("models") if row["uuid"] == model["uuid"])
+        truth = {row["_id"]: row for row in box.truth_rows(model["uuid"])}
+        rows = place.rows(table)
+        assert len(rows) == len(truth)
+        for row in rows:
+            cells = {name: cell for name, cell in row.items() if name.startswith("with_a")}
+            assert sorted(cells.values(), key=str) == sorted(
+                (truth[row["_id"]][f"{long}_{n}"] for n in (1, 2)), key=str
+            )
+        box.advance(days=1)
+
+
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("first", [True, False], ids=["first sync", "later sync"])
 def test_a_sync_after_one_that_was_killed_while_it_loaded_is_exact(place, box, point, first):
