@@ -146,7 +146,9 @@ def preview(
 @app.command()
 def sync(  # noqa: PLR0913 - each is a switch of the command
     *,
-    destination: Annotated[str, typer.Option(help="Where to load: duckdb.")] = "duckdb",
+    destination: Annotated[
+        str, typer.Option(help="Where to load: duckdb, postgres, or another of dlt's, with dlt's settings for it.")
+    ] = "duckdb",
     database: Annotated[Path, typer.Option(help="The DuckDB file.")] = Path("warehouse.duckdb"),
     dataset: Annotated[str, typer.Option(help="The schema in that database.")] = "cargo",
     state_dir: Annotated[Path, typer.Option(help="Where cursors and work in progress are kept.")] = DEFAULT_STATE_DIR,
@@ -229,7 +231,7 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
     from cargo_source import render
     from cargo_source.pull.backfill import BackfillReport, backfill
     from cargo_source.pull.connection import find_settings
-    from cargo_source.pull.destination import duckdb_pipeline
+    from cargo_source.pull.destination import dlt_pipeline, duckdb_pipeline
     from cargo_source.pull.source import cargo
     from cargo_source.pull.sync import SyncReport
     from cargo_source.pull.sync import sync as run_sync
@@ -237,15 +239,21 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
 
     report = SyncReport("cargo", dataset) if window_from is None else BackfillReport("cargo", dataset)
     with errors_told(as_json=as_json, partial=report.as_json, form=log_format):
-        if destination != "duckdb":
-            raise BadSettings(f"--destination {destination!r} is not supported; known is duckdb")
+        in_duckdb = destination == "duckdb"
+        if not in_duckdb and database != Path("warehouse.duckdb"):
+            raise BadSettings(f"--database is a DuckDB file, and --destination {destination} has settings of its own")
         # An empty text, as of a variable that is not set, is no wish for a usual sync.
         alone = window_from is None and (window_to is not None or step is not None)
         if alone or (step is None and parallel > 1):
             raise BadSettings("--to and --step belong to --from, and --parallel to --step: name the time to load first")
         length = step_of(step) if step is not None else None
         find_settings()
-        pipeline = duckdb_pipeline(database, dataset, state_dir)
+        pipeline = (
+            duckdb_pipeline(database, dataset, state_dir)
+            if in_duckdb
+            else dlt_pipeline(destination, dataset, state_dir)
+        )
+        where = str(database) if in_duckdb else destination
         source = cargo(
             only=names_of(only),
             models=names_of(models),
@@ -269,11 +277,11 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             else:
                 run_sync(pipeline, source, watch=watch, report=report, **around)
         if as_json:
-            print_json({**report.as_json(), "database": str(database)})
+            print_json({**report.as_json(), "database": where})
         elif isinstance(report, BackfillReport):
-            render.backfill(report, database)
+            render.backfill(report, where)
         else:
-            render.report(report, database)
+            render.report(report, where)
     if report.status in UNFINISHED:
         again = "the next sync" if window_from is None else "the same window, if it is loaded again"
         die(UNFINISHED[report.status].format(again=again), code=EXIT_INCOMPLETE, form=log_format)
@@ -322,7 +330,7 @@ def report(
     *,
     database: Annotated[Path, typer.Option(help="The DuckDB file.")] = Path("warehouse.duckdb"),
     dataset: Annotated[str, typer.Option(help="The schema in that database.")] = "cargo",
-    ledger: Annotated[Path, typer.Option(help="The DuckDB file in which pushes are remembered.")] = LEDGER,
+    ledger: Annotated[str, typer.Option(help="The DuckDB file, or the URL, where pushes are remembered.")] = LEDGER,
     as_json: Json = False,
 ) -> None:
     """Write one page of HTML that says how syncs went, what was spent, who moved, what failed and what was pushed.

@@ -237,7 +237,7 @@ class DestinationRefused(CargoError):
                 " time; close it there, then run the same command again"
             )
         return cls(
-            f"the destination refused the {step}: {name}: {_first_line(cause)};"
+            f"the destination refused the {step}: {name}: {first_line(cause)};"
             " check its path, permissions and free space, then run the same command again"
         )
 
@@ -271,7 +271,8 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _first_line(cause: BaseException) -> str:
+def first_line(cause: BaseException) -> str:
+    """Give the first line of what a foreign error says, without what it quotes."""
     if isinstance(cause, OSError) and cause.strerror:
         return f"{cause.strerror}: {cause.filename}" if cause.filename else cause.strerror
     text = next(iter(str(cause).splitlines()), "")

@@ -33,8 +33,8 @@ Columns = Annotated[
     list[str] | None,
     typer.Option(help="Columns to push, as domain,score or score=leadScore; may be repeated (default: all)."),
 ]
-LedgerPath = Annotated[Path, typer.Option(help="The DuckDB file that remembers every push.")]
-LEDGER = DEFAULT_STATE_DIR / "pushes.duckdb"
+LedgerPlace = Annotated[str, typer.Option(help="What remembers every push: a DuckDB file, or the URL of a database.")]
+LEDGER = str(DEFAULT_STATE_DIR / "pushes.duckdb")
 
 
 def push(  # noqa: PLR0913 - each is a switch of the command
@@ -86,7 +86,7 @@ def push(  # noqa: PLR0913 - each is a switch of the command
     allow_rejected: Annotated[
         bool, typer.Option("--allow-rejected", help="Exit with 0 though rows were rejected.")
     ] = False,
-    ledger: LedgerPath = LEDGER,
+    ledger: LedgerPlace = LEDGER,
     ledger_keys: Annotated[
         str, typer.Option(help="How the ledger remembers keys: by their digest (hash), or as they are (clear).")
     ] = "hash",
@@ -206,7 +206,7 @@ def _end(done: dict[str, Any], form: LogFormat, *, allow_rejected: bool) -> None
 def rejects(
     *,
     model: ModelName = None,
-    ledger: LedgerPath = LEDGER,
+    ledger: LedgerPlace = LEDGER,
     retry: Annotated[
         str | None, typer.Option(help="Push the rejected rows again, out of this source, as they were pushed before.")
     ] = None,

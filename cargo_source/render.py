@@ -139,7 +139,7 @@ def _plain(value: Any) -> str:
     return escape(text if len(text) <= 200 else text[:200] + "…")
 
 
-def report(done: SyncReport, database: Path | None) -> None:
+def report(done: SyncReport, database: Path | str | None) -> None:
     """Show what a sync did: the tables that have news, and how many have none."""
     out = console()
     news = done.news
@@ -165,7 +165,7 @@ def views(made: Views) -> None:
     console().print(table)
 
 
-def backfill(done: BackfillReport, database: Path | None) -> None:
+def backfill(done: BackfillReport, database: Path | str | None) -> None:
     """Show the windows of a backfill, each on a line, and the tables in sum."""
     if len(done.windows) > 1:
         table = table_of("", "from", "to", ">rows", ">requests", ">seconds", "status")

@@ -36,6 +36,11 @@ LONG = (
     "*test_pipelines.py::test_without_apply_nothing_is_sent",
     "*test_pipelines.py::test_a_workspace_is_loaded_and_then_what_moved",
     "*test_pipelines.py::test_runs_are_loaded_window_by_window",
+    # What most other tests show of DuckDB, told once more beside the other places; kills and windows take long.
+    "*test_places.py::*?duckdb*",
+    "*test_places.py::test_a_sync_after_one_that_was_killed*?files-later*",
+    "*test_places.py::test_a_backfill_loads*?files?",
+    "*test_places.py::test_every_cell*?files?",
     # Half a minute each, most of it the sandbox's: the same with a tenth of the rows, or by one library, is quick.
     "*test_sending.py::test_bad_rows_are_found_and_the_others_go_through?10000-37?",
     "*test_round_trip.py::test_5000_random_rows_come_back_as_they_were_pushed?polars?",

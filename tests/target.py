@@ -67,10 +67,13 @@ class Target:
 
     def sync(self, box: Any, **options: Any) -> SyncReport:
         token, refresh = options.pop("token", box.token), options.pop("refresh", None)
-        pipeline = duckdb_pipeline(self.database, "cargo", self.folder / "state")
+        pipeline = self.pipeline()
         pipeline.refresh = refresh
         around = {name: options.pop(name) for name in ("publish", "max_minutes", "report") if name in options}
         return sync(pipeline, cargo(token=token, url=box.url, **options), **around)
+
+    def pipeline(self) -> Any:
+        return duckdb_pipeline(self.database, "cargo", self.folder / "state")
 
     @contextmanager
     def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -78,13 +81,18 @@ class Target:
         if self._db is not None:
             yield self._db
             return
-        with duckdb.connect(str(self.database)) as db:
-            db.execute("SET TimeZone = 'UTC'")
+        with self.connected() as db:
             self._db = db
             try:
                 yield db
             finally:
                 self._db = None
+
+    @contextmanager
+    def connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with duckdb.connect(str(self.database)) as db:
+            db.execute("SET TimeZone = 'UTC'")
+            yield db
 
     def query(self, sql: str) -> list[tuple]:
         with self.opened() as db:

@@ -36,6 +36,7 @@ from cargo_source.pull.options import Options
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pipeline_destination import SCHEMA, PipelineDestination
 from cargo_source.pull.session import Session, Watch
+from cargo_source.pull.versions import check_versions, keeps_versions
 from cargo_source.pull.windows import scheduled
 from cargo_source.settings import Secret, Settings, resolve
 
@@ -98,7 +99,7 @@ class Pull:
 
     def _open(self, load_id: str) -> Session:
         pipeline = _pipeline()
-        _check_fit(pipeline, partial=self.options.partial)
+        _check_fit(pipeline, self.options)
         self.find_window()
         state = dlt.current.source_state()
         tables = frozenset(dlt.current.source().selected_resources)
@@ -156,7 +157,10 @@ class Pull:
         spool_dir = Path(pipeline.working_dir) / "spool" if pipeline else None
         key = settings.pii_key
         salted = replace(options.shaping, salted=digest_of(key.reveal()) if key else "")
-        options = replace(options, in_flight=settings.in_flight, spool_dir=spool_dir, shaping=salted)
+        longest = _longest_name(pipeline) if pipeline else None
+        options = replace(
+            options, in_flight=settings.in_flight, spool_dir=spool_dir, shaping=salted, longest_name=longest
+        )
         destination = PipelineDestination(pipeline, self.schema) if pipeline and options.window is None else None
         client = TimedClient(settings, self.deadline) if self.deadline else CargoClient(settings)
         session = Session(client, options, run_id, state, destination, tables, shared)
@@ -222,14 +226,18 @@ class Pull:
             self._session = None
 
 
-def _check_fit(pipeline: Pipeline | None, *, partial: bool) -> None:
+def _check_fit(pipeline: Pipeline | None, options: Options) -> None:
     """Refuse what would lose rows or double them. Raises BadSettings."""
     for name, resource in dlt.current.source().selected_resources.items():
         if any(type(step).__name__ == "LimitItem" for step in resource._pipe.steps):  # noqa: SLF001 - dlt tells nowhere else
             raise BadSettings(f"{name}: add_limit would leave out rows for ever; narrow with only, models or since")
-    if pipeline is not None and pipeline.refresh and partial:
+    if pipeline is None:
+        return
+    if pipeline.refresh and options.partial:
         raise BadSettings("refresh and partial: what fails would be dropped and not come again; take one of them")
-    if pipeline is not None and "delete-insert" not in (_capabilities(pipeline).supported_merge_strategies or ()):
+    if keeps_versions(pipeline):
+        check_versions(pipeline, options.deletes)
+    elif "delete-insert" not in (_capabilities(pipeline).supported_merge_strategies or ()):
         raise BadSettings(
             f"the destination {pipeline.destination.destination_name} cannot merge rows on their key, so that each sync"
             " would add rows that are there already; take one that can, such as duckdb or postgres"
@@ -239,6 +247,11 @@ def _check_fit(pipeline: Pipeline | None, *, partial: bool) -> None:
 def _capabilities(pipeline: Pipeline) -> DestinationCapabilitiesContext:
     with pipeline.destination_client() as client:
         return client.capabilities
+
+
+def _longest_name(pipeline: Pipeline) -> int | None:
+    able = pipeline.destination.capabilities()
+    return min((n for n in (able.max_identifier_length, able.max_column_identifier_length) if n), default=None)
 
 
 def begun(session: Session, outcome: Outcome) -> Outcome:

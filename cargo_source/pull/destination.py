@@ -1,15 +1,23 @@
-"""The dlt pipeline that the command line loads with: a DuckDB file, and a private folder for work in progress."""
+"""The dlt pipeline that the command line loads with, and a private folder for work in progress.
+
+That is a DuckDB file, or whatever else dlt loads to, with the credentials that dlt's own settings hold.
+"""
 
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import dlt
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.destination import Destination
+from dlt.common.destination.exceptions import UnknownDestinationModule
+from dlt.common.exceptions import MissingDependencyException
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.pipeline.pipeline import Pipeline
 
-from cargo_source.errors import BadSettings
+from cargo_source.errors import BadSettings, CargoError, first_line, suggest
 from cargo_source.pull.lock import held
 
 NAME = "cargo"
@@ -27,19 +35,13 @@ RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalo
 def duckdb_pipeline(database: Path, dataset: str, state_dir: Path, name: str = NAME) -> Pipeline:
     """Give the pipeline that loads into ``database``. Raises BadSettings where a folder cannot be written to."""
     _check_places(database, state_dir)
-    schema = NamingConvention().normalize_identifier(dataset) if dataset.strip() else ""
-    if not schema or schema in RESERVED or schema != dataset:
-        raise BadSettings(
-            f"--dataset {dataset!r}: take a name of small letters, digits and underscores that DuckDB leaves to you"
-        )
+    _check_dataset(dataset)
     if database.stem.lower() in {dataset, f"{dataset}_staging"}:
         raise BadSettings(
             f"--database {database} and --dataset {dataset}: DuckDB calls a database by the name of its file and cannot"
             " tell it from a schema of that name; rename one of them"
         )
-    # Packages that were loaded hold rows; they are not left on disk unless that was asked for.
-    if "LOAD__DELETE_COMPLETED_JOBS" not in os.environ:
-        dlt.config["load.delete_completed_jobs"] = True
+    _leave_no_packages()
     # DuckDB uses all cores for one job; more at once only take more memory.
     if "LOAD__WORKERS" not in os.environ:
         dlt.config["load.workers"] = 1
@@ -66,26 +68,97 @@ def group_pipeline(group: str, destination: str, folder: Path, dataset: str = "c
         return dlt.pipeline(name, pipelines_dir=str(folder.resolve()), destination=staged, dataset_name=dataset)
 
 
-def _check_places(database: Path, state_dir: Path) -> None:
-    for path, setting in ((database, "--database"), (state_dir, "--state-dir")):
-        try:
-            str(path).encode()
-        except UnicodeEncodeError:
-            raise BadSettings(
-                f"{setting}: the name has letters that this locale cannot spell; set PYTHONUTF8=1, or take another name"
-            ) from None
-    if _UNREADABLE.search(str(state_dir.resolve())):
+def dlt_pipeline(destination: str, dataset: str, state_dir: Path) -> Pipeline:
+    """Give the pipeline that loads into another destination of dlt's, which answers and takes the credentials.
+
+    Raises BadSettings that says what to install, or which settings to give.
+    """
+    _check_state_dir(state_dir)
+    _check_dataset(dataset)
+    _leave_no_packages()
+    given = (
+        f"dlt finds its settings in DESTINATION__{destination.upper()}__... or in .dlt/secrets.toml under"
+        f" [destination.{destination}]: see docs/warehouses.md"
+    )
+    try:
+        made: Any = Destination.from_reference(destination)
+        made.client_class  # noqa: B018 - asked for here, so that a driver that lacks is told as what it is
+    except UnknownDestinationModule:
         raise BadSettings(
-            f"--state-dir {state_dir}: DuckDB reads files there, and takes folders called key=value for data, and"
-            " quotes and question marks for more than names; take another folder"
+            f"--destination {destination!r}: dlt knows no such destination{suggest(destination, KNOWN)}"
+        ) from None
+    except (MissingDependencyException, ImportError):
+        raise BadSettings(f"--destination {destination}: it needs a driver: pip install 'dlt[{destination}]'") from None
+    try:
+        with held(state_dir.resolve(), NAME):
+            pipeline = dlt.pipeline(
+                NAME, pipelines_dir=str(state_dir.resolve()), destination=made, dataset_name=dataset
+            )
+        with pipeline.destination_client() as client:
+            client.is_storage_initialized()
+    except ConfigFieldMissingException as lacking:
+        fields = ", ".join(sorted(lacking.fields))
+        raise BadSettings(f"--destination {destination}: a setting is missing: {fields}; {given}") from None
+    except Exception as error:
+        # Drivers have errors of their own; ours, and dlt's for what is wrong with settings, are told as they are.
+        if isinstance(error, CargoError):
+            raise
+        cause = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__  # type: ignore[assignment] # whatever it is, it is named and quoted in a line
+        raise BadSettings(
+            f"--destination {destination}: it cannot be reached ({type(cause).__name__}: {first_line(cause)}); is it"
+            f" up, and are its credentials right? {given}"
+        ) from None
+    return pipeline
+
+
+KNOWN = ("duckdb", "postgres", "filesystem", "snowflake", "bigquery", "databricks", "clickhouse", "motherduck")
+"""Destinations that docs/warehouses.md tells of."""
+
+
+def _check_dataset(dataset: str) -> None:
+    schema = NamingConvention().normalize_identifier(dataset) if dataset.strip() else ""
+    if not schema or schema in RESERVED or schema != dataset:
+        raise BadSettings(
+            f"--dataset {dataset!r}: take a name of small letters, digits and underscores that DuckDB leaves to you"
         )
-    prepare_folder(state_dir, "--state-dir")
+
+
+def _leave_no_packages() -> None:
+    """Have packages that were loaded removed, since they hold rows, unless it was asked for that they stay."""
+    if "LOAD__DELETE_COMPLETED_JOBS" not in os.environ:
+        dlt.config["load.delete_completed_jobs"] = True
+
+
+def _check_places(database: Path, state_dir: Path) -> None:
+    _check_spelling(database, "--database")
+    _check_state_dir(state_dir)
     if not database.name or database.is_dir():
         raise BadSettings(f"--database {database}: that is a folder; name a file in it, as in warehouse.duckdb")
     if not database.parent.is_dir():
         raise BadSettings(f"--database {database}: there is no folder {database.parent}")
     if database.exists() and not os.access(database, os.W_OK):
         raise BadSettings(f"--database {database}: the file is read-only")
+
+
+def _check_spelling(path: Path, setting: str) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise BadSettings(
+            f"{setting}: the name has letters that this locale cannot spell; set PYTHONUTF8=1, or take another name"
+        ) from None
+
+
+def _check_state_dir(state_dir: Path) -> None:
+    _check_spelling(state_dir, "--state-dir")
+    if _UNREADABLE.search(str(state_dir.resolve())):
+        raise BadSettings(
+            f"--state-dir {state_dir}: DuckDB reads files there, and takes folders called key=value for data, and"
+            " quotes and question marks for more than names; take another folder"
+        )
+    prepare_folder(state_dir, "--state-dir")
 
 
 def _pipeline(database: Path, dataset: str, state_dir: Path, name: str) -> Pipeline:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import dlt
-from dlt.common.schema.typing import TDeleteInsertStrategyDict, TTableReferenceInline, TWriteDisposition
+from dlt.common.schema.typing import TDeleteInsertStrategyDict, TFileFormat, TTableReferenceInline, TWriteDisposition
 from dlt.common.storages.exceptions import CurrentLoadPackageStateNotAvailable
 from dlt.common.storages.load_package import commit_load_package_state, load_package_state
+from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.catalog.columns import Column, Type
 from cargo_source.pull.typed import DELETED_AT, OURS
@@ -30,6 +31,22 @@ MERGE: TDeleteInsertStrategyDict = {"disposition": "merge", "strategy": "delete-
 REPLACE: TWriteDisposition = "replace"
 """For a table that is not there yet: its rows need no merging. It takes a run that starts from the beginning after a
 kill, for dlt would write the rows of a file twice that it had written before it could note that."""
+
+WRITTEN_AS: dict[str, TFileFormat] = {
+    # dlt would take csv, and make nulls of empty texts on the way.
+    "postgres": "insert_values",
+    # Columns of JSON are not loaded from parquet there.
+    "bigquery": "jsonl",
+    "filesystem": "parquet",
+}
+"""How rows go to destinations where dlt's own choice is not right, by kind. Elsewhere they mostly go as parquet."""
+
+
+def kind_of(pipeline: Pipeline) -> str:
+    """Name the kind of a pipeline's destination, as dlt does: duckdb, postgres; nothing where it has none."""
+    # A pipeline that was made without one has none, whatever its type says.
+    destination: Any = pipeline.destination
+    return str(destination.destination_type).rpartition(".")[2] if destination else ""
 
 
 def dlt_columns(

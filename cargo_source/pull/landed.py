@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from dlt.common.schema.typing import TFileFormat
 
 from cargo_source.catalog.columns import Type
 from cargo_source.pull import sql
@@ -21,6 +22,11 @@ class Destination(Protocol):
     @property
     def readable(self) -> bool:
         """Say whether rows can be asked for at all."""
+        ...
+
+    @property
+    def written_as(self) -> TFileFormat | None:
+        """Say in which form rows have to be handed over; None leaves it to dlt."""
         ...
 
     def has(self, table: str) -> bool:
@@ -60,6 +66,7 @@ class Nothing:
     """A destination that cannot be asked, as when the source is iterated without a pipeline."""
 
     readable = False
+    written_as = None
 
     def has(self, table: str) -> bool:  # noqa: ARG002 - the protocol's shape
         """Hold no table."""

@@ -44,6 +44,8 @@ class Options:
     full_refresh_every: timedelta = FULL_REFRESH
     allow_empty: bool = False
     shaping: Shaping = field(default_factory=Shaping)
+    longest_name: int | None = None
+    """Letters that a table or a column may have in the destination, where that is limited."""
     window: Interval | None = None
     """The window that was given from outside, if any: it stands in for the stored cursors, which stay as they are."""
 

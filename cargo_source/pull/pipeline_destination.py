@@ -14,14 +14,16 @@ from dlt.common.destination.exceptions import (
     DestinationUndefinedEntity,
     SqlClientNotAvailable,
 )
+from dlt.common.schema.typing import TFileFormat
 from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
 from dlt.destinations.sql_client import SqlClientBase, WithSqlClient
 from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.catalog.columns import Type
 from cargo_source.pull.conform import SQL
-from cargo_source.pull.dlt_tables import type_of
+from cargo_source.pull.dlt_tables import WRITTEN_AS, kind_of, type_of
 from cargo_source.pull.landed import quoted, schema_of
+from cargo_source.pull.versions import keeps_versions, newest
 
 SCHEMA = "cargo"
 """The schema of this source, unless it is one of a part of the workspace; a pipeline may have loaded others."""
@@ -29,6 +31,8 @@ BATCH = 20_000
 """Rows that are in memory at once where a destination gives them one by one."""
 TOGETHER = 50
 """Tables that are counted in one question."""
+TEXT_ALREADY = frozenset({"bigquery", "databricks", "clickhouse"})
+"""Kinds of destination that give JSON as the text that was loaded, and take no cast of it to VARCHAR."""
 
 log = logging.getLogger("cargo_source")
 
@@ -45,7 +49,16 @@ class PipelineDestination:
     def readable(self) -> bool:
         """Say whether rows can be asked for at all."""
         with self._lock, self._pipeline.destination_client() as client:
-            return isinstance(client, WithSqlClient)
+            try:
+                return isinstance(client, WithSqlClient) and bool(client.sql_client)
+            except NotImplementedError:
+                # Files in a place that DuckDB cannot read.
+                return False
+
+    @property
+    def written_as(self) -> TFileFormat | None:
+        """Say in which form rows have to be handed over; None leaves it to dlt."""
+        return WRITTEN_AS.get(kind_of(self._pipeline))
 
     @cached_property
     def _client(self) -> SqlClientBase[Any]:
@@ -75,6 +88,13 @@ class PipelineDestination:
         """Whether anybody has loaded anything to this place."""
         with self._lock, self._any_client() as client:
             return bool(client.is_storage_initialized())
+
+    def _source(self, sql: Any, table: str) -> str:
+        """Write what the rows of a table are selected from."""
+        if keeps_versions(self._pipeline) and not table.startswith("_dlt"):
+            known = self._pipeline.schemas[SCHEMA].tables
+            return newest(sql.remote_client, table, known[table]["columns"] if table in known else {})
+        return str(sql.make_qualified_table_name(table))
 
     def _any_client(self) -> JobClientBase:
         """Give what speaks to the place, also before this pipeline has loaded anything to it."""
@@ -113,7 +133,7 @@ class PipelineDestination:
             some = there[start : start + TOGETHER]
             with self._lock, self._client as sql:
                 parts = [
-                    f"SELECT {quoted([table])} AS m, count(*) AS n FROM {sql.make_qualified_table_name(table)}"  # noqa: S608 - our own names
+                    f"SELECT {quoted([table])} AS m, count(*) AS n FROM {self._source(sql, table)}"  # noqa: S608 - our own names
                     f" WHERE {where[table]}"
                     for table in some
                 ]
@@ -126,11 +146,14 @@ class PipelineDestination:
             pq.write_table(schema_of(columns).empty_table(), path)
             return 0
         with self._lock, self._client as sql:
+            source = self._source(sql, table)
             if isinstance(sql, DuckDbSqlClient):
-                return _copied(sql, table, columns, where, path)
+                return _copied(sql, source, columns, where, path)
             rows = 0
             with pq.ParquetWriter(path, schema_of(columns)) as writer:
-                for batch in _batches(sql, table, columns, where, key):
+                for batch in _batches(
+                    sql, source, columns, where, key, parsed=kind_of(self._pipeline) not in TEXT_ALREADY
+                ):
                     writer.write_table(batch)
                     rows += batch.num_rows
             return rows
@@ -141,7 +164,7 @@ class PipelineDestination:
         try:
             with self._lock, self._client as sql:
                 names = ", ".join(sql.escape_column_name(name) for name in columns)
-                query = f"SELECT {names} FROM {sql.make_qualified_table_name(table)} WHERE {where}"  # noqa: S608 - our own names
+                query = f"SELECT {names} FROM {self._source(sql, table)} WHERE {where}"  # noqa: S608 - our own names
                 return [tuple(row) for row in sql.execute_sql(query) or []]
         except DestinationUndefinedEntity:
             return []
@@ -166,33 +189,35 @@ class PipelineDestination:
             }
 
 
-def _copied(sql: Any, table: str, columns: Mapping[str, Type], where: str, path: Path) -> int:
+def _copied(sql: Any, source: str, columns: Mapping[str, Type], where: str, path: Path) -> int:
     """Have DuckDB write the file itself."""
     cells = ", ".join(
         f"CAST({sql.escape_column_name(name)} AS {SQL[kind]}) AS {sql.escape_column_name(name)}"
         for name, kind in columns.items()
     )
-    query = f"SELECT {cells} FROM {sql.make_qualified_table_name(table)} WHERE {where}"  # noqa: S608 - our own names
+    query = f"SELECT {cells} FROM {source} WHERE {where}"  # noqa: S608 - our own names
     sql.execute_sql(f"COPY ({query}) TO {quoted([str(path)])} (FORMAT parquet)")
     return int(pq.read_metadata(path).num_rows)
 
 
 def _batches(
-    sql: SqlClientBase[Any], table: str, columns: Mapping[str, Type], where: str, key: str
+    sql: SqlClientBase[Any], source: str, columns: Mapping[str, Type], where: str, key: str, *, parsed: bool
 ) -> Iterator[pa.Table]:
     """Read batch by batch: drivers hold an answer in memory as a whole, so each batch is a question of its own."""
     asked = ", ".join(
         # Drivers parse JSON, each in its own way; as text it stays what it is.
-        f"CAST({sql.escape_column_name(name)} AS VARCHAR)" if kind == "json" else sql.escape_column_name(name)
+        f"CAST({sql.escape_column_name(name)} AS VARCHAR)"
+        if kind == "json" and parsed
+        else sql.escape_column_name(name)
         for name, kind in columns.items()
     )
     names = list(columns)
-    source = f"FROM {sql.make_qualified_table_name(table)} WHERE ({where})"
     after, schema = "", schema_of(columns)
     top, limit = sql._limit_clause_sql(BATCH) if key else ("", "")  # noqa: SLF001 - dlt tells the dialect nowhere else
     order = f"ORDER BY {sql.escape_column_name(key)}" if key else ""
     while True:
-        rows = sql.execute_sql(f"SELECT {top} {asked} {source} {after} {order} {limit}") or []
+        query = f"SELECT {top} {asked} FROM {source} WHERE ({where}) {after} {order} {limit}"  # noqa: S608 - our own names
+        rows = sql.execute_sql(query) or []
         if rows:
             arrays = [
                 pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=True)

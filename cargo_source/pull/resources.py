@@ -22,6 +22,7 @@ from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.reading import second_look
 from cargo_source.pull.records import RECORDS, Model, ModelRead, choose, list_models, read_model, sweeps_of
 from cargo_source.pull.session import Session
+from cargo_source.pull.shapes import Normalise
 from cargo_source.pull.spool import Chunk, Spooled
 from cargo_source.pull.sweeps import Sweeps
 from cargo_source.pull.tables import TableRead, outcome_of, read_table, skip_or_raise
@@ -45,7 +46,12 @@ def entity_rows(pull: Pull, table: str) -> Sheet:
     if new or read.spooled.chunks:
         # A variant of its own hints: dlt empties the state of a resource that replaces its table.
         disposition = _disposition(session, table)
-        hints = dlt.mark.make_hints(table_name=table, write_disposition=disposition, columns=_marks_of(disposition))
+        hints = dlt.mark.make_hints(
+            table_name=table,
+            write_disposition=disposition,
+            columns=_marks_of(disposition),
+            file_format=session.destination.written_as,
+        )
         yield dlt.mark.with_hints([], hints, create_table_variant=True)
     yield from _files(read.spooled, table, new=new)
     if not session.windowed:
@@ -71,7 +77,13 @@ def read_table_ahead(session: Session, table: str) -> None:
 
 def table_of(session: Session, table: str, outcome: Outcome) -> TableRead:
     """Give what is read of an entity table, which is read once."""
-    return session.handed.get(table, lambda: read_table(session, table, NamingConvention().normalize_path, outcome))
+    return session.handed.get(table, lambda: read_table(session, table, _fold(session), outcome))
+
+
+def _fold(session: Session) -> Normalise:
+    """Give what makes names as the destination takes them, which may be short ones."""
+    limit = session.options.longest_name
+    return (NamingConvention(limit) if limit else NamingConvention()).normalize_path
 
 
 def _begin(session: Session, table: str, model: str | None = None) -> bool:
@@ -124,7 +136,7 @@ def record_rows(pull: Pull) -> Sheet:
 
 def chosen_models(session: Session) -> tuple[list[Model], list[Model]]:
     """Give all models of the workspace, and those whose rows are to load."""
-    everything = list_models(session, NamingConvention().normalize_path)
+    everything = list_models(session, _fold(session))
     return everything, choose(everything, session.options.models)
 
 
@@ -191,6 +203,7 @@ def _marks(session: Session, table: str, chunks: list[Chunk]) -> Sheet:
         columns=known_columns(table, hard=session.options.deletes == "hard"),
         primary_key="_id",
         write_disposition=MERGE,
+        file_format=session.destination.written_as,
     )
     yield dlt.mark.with_hints([], hints, create_table_variant=True)
     for chunk in chunks:
@@ -202,7 +215,7 @@ def _read(session: Session, model: Model, before: dict[str, Any], outcome: Outco
     started = time.monotonic()
     with session.client.stats.scope() as asked:
         try:
-            return read_model(session, model, before, _sweeps(session), NamingConvention().normalize_path)
+            return read_model(session, model, before, _sweeps(session), _fold(session))
         except Refused as refused:
             vanished = refused.error.reason == "modelNotFound"
             outcome.note = "deleted in Cargo meanwhile" if vanished else skip_or_raise(session, RECORDS, refused)
@@ -251,6 +264,7 @@ def _model_files(session: Session, read: ModelRead, before: dict[str, Any], outc
         ),
         primary_key=key,
         write_disposition=disposition,
+        file_format=session.destination.written_as,
         additional_table_hints={"description": read.shape.description},
     )
     # The resource fills a table for each model: the hints of this one come first, as a variant of the resource.

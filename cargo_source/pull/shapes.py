@@ -97,10 +97,14 @@ def table_names(
     ``datasets`` maps uuids to slugs. A name that another model or an entity's table folds to as well gets a suffix
     from the model's uuid, on all sides: so the name of one does not depend on whether the other exists before it.
     """
-    plain = {m["uuid"]: f"{fold(datasets.get(m['datasetUuid'], m['datasetUuid']))}__{fold(m['slug'])}" for m in models}
+    slugs = {m["uuid"]: (datasets.get(m["datasetUuid"], m["datasetUuid"]), m["slug"]) for m in models}
+    # Folded once more: two names that are short enough may make a long one.
+    plain = {uuid: fold("__".join(map(fold, pair))) for uuid, pair in slugs.items()}
     count = Counter(plain.values())
     count.update(list(taken))
-    return {uuid: name if count[name] == 1 else f"{name}_{uuid.replace('-', '')[:8]}" for uuid, name in plain.items()}
+    return {
+        uuid: name if count[name] == 1 else fold(f"{name}_{uuid.replace('-', '')[:8]}") for uuid, name in plain.items()
+    }
 
 
 def column_names(fields: Sequence[str], fold: Normalise) -> dict[str, str]:
@@ -112,7 +116,7 @@ def column_names(fields: Sequence[str], fold: Normalise) -> dict[str, str]:
         name = fold(field)
         alone = count[name] == 1 or field == name
         names[field] = (
-            name if alone and name not in ours else f"{name}_{hashlib.sha256(field.encode()).hexdigest()[:6]}"
+            name if alone and name not in ours else fold(f"{name}_{hashlib.sha256(field.encode()).hexdigest()[:6]}")
         )
     return names
 

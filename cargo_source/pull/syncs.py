@@ -15,6 +15,7 @@ from typing import Any
 import dlt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from dlt.common.schema.typing import TFileFormat
 from dlt.destinations.exceptions import DatabaseException
 from dlt.extract import DltResource, DltSource
 from dlt.extract.items import DataItemWithMeta
@@ -23,7 +24,7 @@ from dlt.pipeline.pipeline import Pipeline
 from cargo_source import __version__
 from cargo_source.catalog.columns import columns
 from cargo_source.pull import sql
-from cargo_source.pull.dlt_tables import MERGE, dlt_columns
+from cargo_source.pull.dlt_tables import MERGE, WRITTEN_AS, dlt_columns, kind_of
 from cargo_source.pull.kept_open import is_duckdb
 from cargo_source.pull.outcome import Outcome
 from cargo_source.pull.pipeline_destination import SCHEMA
@@ -102,7 +103,7 @@ def load(pipeline: Pipeline) -> list[Row]:
         with closing(_spool(pipeline)) as spool:
             path = _written(rows, spool)
             if not _added(pipeline, path):
-                pipeline.run(_source(path, len(rows)))
+                pipeline.run(_source(path, len(rows), WRITTEN_AS.get(kind_of(pipeline))))
         file.unlink()
     except Exception as error:  # noqa: BLE001 - whatever it is, the sync itself is over, and went as it went
         log.warning("%s: not written (%s): its rows go with the next sync", TABLE, type(error).__name__)
@@ -186,10 +187,17 @@ def _typed(rows: Sequence[Row]) -> pa.Table:
 
 
 @dlt.source(name="cargo", section="cargo", max_table_nesting=0)
-def _source(path: Path, rows: int) -> Iterator[DltResource]:
+def _source(path: Path, rows: int, written_as: TFileFormat | None = None) -> Iterator[DltResource]:
     ours = {column.name for column in OURS}
     hints = {name: hint for name, hint in dlt_columns(COLUMNS, KEY).items() if name not in ours}
-    resource = dlt.resource(_file, name=TABLE, columns=hints, primary_key=list(KEY), write_disposition=MERGE)
+    resource = dlt.resource(
+        _file,
+        name=TABLE,
+        columns=hints,
+        primary_key=list(KEY),
+        write_disposition=MERGE,
+        file_format=written_as,  # type: ignore[arg-type] # None is its default, which its type forgets
+    )
     yield resource(path, rows)
 
 

@@ -1,17 +1,20 @@
 """Where a ledger can be: a DuckDB file, or the destination of a dlt pipeline."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
+from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_delay, wait_random
 
+from cargo_source.command import DEFAULT_STATE_DIR
 from cargo_source.errors import BadSettings, DestinationRefused
 from cargo_source.pull import sql
 from cargo_source.push.ledger import Ledger
+from cargo_source.push.queries import dlt_destination, is_unreached
 
 NO_DATABASE = frozenset({".parquet", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".gz", ".xlsx", ".plan"})
 """Files that DuckDB would read as tables, and keep nothing in."""
@@ -32,16 +35,32 @@ TOGETHER = 500
 
 
 def ledger_in(place: Any) -> Ledger:
-    """Open the ledger in a DuckDB file, given by its path, or in the destination of a dlt pipeline."""
+    """Open the ledger in a DuckDB file, given by its path, in a database by its URL, or where a dlt pipeline loads."""
+    if isinstance(place, str | Path) and "://" in str(place):
+        return Ledger(*_at(str(place)))
     if isinstance(place, str | Path):
         path = Path(place)
         if path.suffix.casefold() in NO_DATABASE:
             raise BadSettings(f"ledger: {path} is no DuckDB file; take one that ends in .duckdb")
         return Ledger(DuckDbFile(path), path.parent / f"{path.name}.pushes")
     if hasattr(place, "sql_client"):
+        kind = getattr(place.destination, "destination_name", None)
+        if kind is None:
+            raise BadSettings(f"ledger: the pipeline {place.pipeline_name!r} has no destination")
+        if kind in NO_TABLES:
+            raise BadSettings(f"ledger: a pipeline that loads into {kind} keeps no tables; take a DuckDB file instead")
         folder = Path(place.pipelines_dir) / f"{place.pipeline_name}.pushes"
-        return Ledger(PipelineTables(place), folder)
-    raise BadSettings("ledger: the path of a DuckDB file, or a dlt pipeline")
+        return Ledger(PipelineTables(place.sql_client), folder)
+    raise BadSettings("ledger: the path of a DuckDB file, the URL of a database, or a dlt pipeline")
+
+
+def _at(url: str) -> tuple["PipelineTables", Path]:
+    """Give the tables in a database, and where pushes that are under way are written down."""
+    import dlt
+
+    opened = dlt.dataset(dlt_destination(url), SCHEMA)
+    name = hashlib.sha256(url.encode()).hexdigest()[:12]
+    return PipelineTables(lambda: opened.sql_client), DEFAULT_STATE_DIR / f"{name}.pushes"
 
 
 def _made(name: str, table: pa.RecordBatchReader) -> Iterator[str]:
@@ -107,44 +126,44 @@ class DuckDbFile:
 
 
 class PipelineTables:
-    """Tables in the dataset of a dlt pipeline, asked in SQL that DuckDB and PostgreSQL share."""
+    """Tables in a dataset of dlt's, asked in SQL that DuckDB and PostgreSQL share.
+
+    ``client`` gives what speaks to it.
+    """
 
     patience = 20.0
     """Seconds to wait for another program that has a DuckDB file open."""
 
-    def __init__(self, pipeline: Any) -> None:
-        self._pipeline = pipeline
-        kind = getattr(pipeline.destination, "destination_name", None)
-        if kind is None:
-            raise BadSettings(f"ledger: the pipeline {pipeline.pipeline_name!r} has no destination")
-        if kind in NO_TABLES:
-            raise BadSettings(f"ledger: a pipeline that loads into {kind} keeps no tables; take a DuckDB file instead")
+    def __init__(self, client: Callable[[], Any]) -> None:
+        self._client = client
 
     @contextmanager
-    def _asking(self) -> Iterator[Any]:
-        """Open what the pipeline loads into. Raises BadSettings or DestinationRefused, which say why it cannot be."""
+    def _opened(self) -> Iterator[Any]:
+        """Open the dataset. Raises BadSettings or DestinationRefused, which say why it cannot be."""
         from dlt.common.destination.exceptions import DestinationException, SqlClientNotAvailable
-        from dlt.destinations.exceptions import DestinationConnectionError
 
         waiting = Retrying(
-            retry=retry_if_exception_type(DestinationConnectionError),
+            # Only a file that somebody has open becomes free by itself.
+            retry=retry_if_exception(lambda error: "lock" in str(error)),
             stop=stop_after_delay(self.patience),
             wait=wait_random(0.05, 0.5),
             reraise=True,
         )
         try:
             with ExitStack() as opened:
-                yield waiting(lambda: opened.enter_context(self._pipeline.sql_client()))
+                yield waiting(lambda: opened.enter_context(self._client()))
         except SqlClientNotAvailable:
-            raise BadSettings("ledger: the pipeline's destination cannot be asked in SQL; take a DuckDB file") from None
-        except DestinationException as error:
+            raise BadSettings("ledger: the destination cannot be asked in SQL; take a DuckDB file") from None
+        except Exception as error:
+            if not (isinstance(error, DestinationException) or is_unreached(error)):
+                raise
             raise DestinationRefused.from_cause(error, step="ledger") from None
 
     def select(self, table: str, columns: Sequence[str], where: str) -> list[tuple[Any, ...]]:
         """Give these columns of the rows where ``where`` holds; none where there is no such table."""
         from dlt.common.destination.exceptions import DestinationUndefinedEntity
 
-        with self._asking() as client:
+        with self._opened() as client:
             names = ", ".join(columns)
             query = f"SELECT {names} FROM {client.make_qualified_table_name(table)} WHERE {where}"
             try:
@@ -154,7 +173,7 @@ class PipelineTables:
 
     def replace(self, run_id: str, tables: dict[str, pa.RecordBatchReader]) -> None:
         """Put the rows of one run in the place of those that are there of it."""
-        with self._asking() as client:
+        with self._opened() as client:
             if not client.has_dataset():
                 client.create_dataset()
             with client.begin_transaction():

@@ -16,6 +16,8 @@ _NAMED = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserExceptio
 """What DuckDB raises before it looks at a row: its words name tables and columns."""
 _UNREACHED = frozenset({"OperationalError", "InterfaceError"})
 """What drivers call a database that does not answer (PEP 249)."""
+POSTGRES = "postgres"
+"""What dlt calls PostgreSQL; its own way to read from there changes values."""
 
 
 def query(text: str, database: Any) -> Incoming:
@@ -82,13 +84,21 @@ def _dlt(text: str, database: Any) -> Incoming:
     from dlt.common.configuration.exceptions import ConfigFieldMissingException
     from dlt.common.exceptions import DltException
     from dlt.destinations.exceptions import DatabaseException
+    from sqlglot.errors import SqlglotError
 
     try:
         if hasattr(database, "dataset"):
             dataset = database.dataset()
         else:
-            dataset = dlt.dataset(_destination(str(database)), "public")
+            dataset = dlt.dataset(dlt_destination(str(database)), "public")
+        if dataset.destination_client.config.destination_type == POSTGRES:
+            from cargo_source.push.postgres import postgres_query
+
+            return postgres_query(text, dataset.sql_client)
         return dlt_relation(dataset(text, _execute_raw_query=True))
+    except (SqlglotError, ValueError) as error:
+        # dlt takes one SELECT, and its own words quote it.
+        raise BadSettings(f"the query failed: it has to be a SELECT ({type(error).__name__})") from None
     except DatabaseException as error:
         cause = error.dbapi_exception
         told = _words(cause) if isinstance(cause, duckdb.Error) else type(error).__name__
@@ -101,15 +111,24 @@ def _dlt(text: str, database: Any) -> Incoming:
     except DltException as error:
         raise BadSettings(f"database: it cannot be asked ({type(error).__name__})") from None
     except Exception as error:
-        # Drivers have errors of their own, whose names they share; their words may hold the URL.
-        if type(error).__name__ not in _UNREACHED:
+        if not is_unreached(error):
             raise
         raise BadSettings(
-            f"database: it cannot be reached ({type(error).__name__}): is it up, and the URL right?"
+            f"database: it cannot be reached ({type(error).__name__}): is it up, and are user, password and database"
+            " of its URL right?"
         ) from None
 
 
-def _destination(url: str) -> Any:
+def is_unreached(error: BaseException) -> bool:
+    """Say whether a database does not answer. Drivers have errors of their own, whose names they share.
+
+    Their words may hold the URL.
+    """
+    return type(error).__name__ in _UNREACHED
+
+
+def dlt_destination(url: str) -> Any:
+    """Give dlt's destination for the URL of a database. Raises BadSettings where there is none, or no driver."""
     from dlt.common.destination import Destination
     from dlt.common.destination.exceptions import UnknownDestinationModule
     from dlt.common.exceptions import MissingDependencyException

@@ -39,13 +39,15 @@ def write_report(
     """Write the page to ``path`` and give its figures.
 
     They come from the schema ``dataset`` of a DuckDB file, or from the dataset of a ``pipeline``; ``ledger`` is the
-    DuckDB file in which pushes are remembered, if there are any. Raises BadSettings where one of them cannot be opened,
-    or the page cannot be written.
+    DuckDB file or the URL of the database in which pushes are remembered, if there are any. Raises BadSettings where
+    one of them cannot be opened, or the page cannot be written.
     """
     with ExitStack() as stack:
         place = stack.enter_context(_place(database, dataset, pipeline))
         pushes: Place | None = None
-        if ledger is not None and Path(ledger).exists():
+        if "://" in str(ledger):
+            pushes = stack.enter_context(PipelinePlace.at(str(ledger), LEDGER_SCHEMA))
+        elif ledger is not None and Path(ledger).exists():
             pushes = stack.enter_context(DuckDbPlace.opened(Path(ledger), LEDGER_SCHEMA))
         elif pipeline is not None:
             # A push whose ledger is a pipeline writes beside the tables.

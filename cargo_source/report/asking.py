@@ -3,11 +3,12 @@
 Whether the views were made there does not matter: their queries are put in front of a question, and nothing is written.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import dlt
 import duckdb
 import sqlglot
 from dlt.common.destination.exceptions import SqlClientNotAvailable
@@ -16,6 +17,7 @@ from dlt.pipeline.pipeline import Pipeline
 from sqlglot import exp
 
 from cargo_source.errors import BadSettings, DestinationRefused
+from cargo_source.push.queries import dlt_destination, is_unreached
 from cargo_source.views import VIEWS, is_there, spelled
 
 Row = dict[str, Any]
@@ -99,15 +101,27 @@ class PipelinePlace(Place):
         self._known: dict[str, bool] = {}
 
     @classmethod
-    @contextmanager
-    def opened(cls, pipeline: Pipeline) -> Iterator["PipelinePlace"]:
+    def opened(cls, pipeline: Pipeline) -> AbstractContextManager["PipelinePlace"]:
         """Open it. Raises BadSettings where it cannot be asked, DestinationRefused where it cannot be had."""
+        return cls._of(pipeline.sql_client)
+
+    @classmethod
+    def at(cls, url: str, schema: str) -> AbstractContextManager["PipelinePlace"]:
+        """Open a schema of the database at a URL. Raises what :meth:`opened` raises."""
+        dataset = dlt.dataset(dlt_destination(url), schema)
+        return cls._of(lambda: dataset.sql_client)
+
+    @classmethod
+    @contextmanager
+    def _of(cls, client: Callable[[], Any]) -> Iterator["PipelinePlace"]:
         try:
-            with pipeline.sql_client() as client:
-                yield cls(client)
+            with client() as opened:
+                yield cls(opened)
         except SqlClientNotAvailable:
             raise BadSettings("report: this destination cannot be asked in SQL") from None
-        except DestinationConnectionError as error:
+        except Exception as error:
+            if not (isinstance(error, DestinationConnectionError) or is_unreached(error)):
+                raise
             raise DestinationRefused.from_cause(error, step="report") from None
 
     def _path(self, table: str) -> Sequence[str]:
