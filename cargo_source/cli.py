@@ -40,6 +40,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+DEFAULT_DATABASE = Path("warehouse.duckdb")
+Destination = Annotated[
+    str, typer.Option(help="Where the tables are: duckdb, postgres, or another of dlt's, with dlt's settings for it.")
+]
+Database = Annotated[Path, typer.Option(help="The DuckDB file.")]
+Dataset = Annotated[str, typer.Option(help="The schema in that database.")]
+StateDir = Annotated[Path, typer.Option(help="Where cursors and work in progress are kept.")]
+
 QUIET_DLT = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
 """No telemetry unless it was asked for, and errors told by us. dlt reads these when it is imported, and never again."""
 
@@ -146,12 +154,10 @@ def preview(
 @app.command()
 def sync(  # noqa: PLR0913 - each is a switch of the command
     *,
-    destination: Annotated[
-        str, typer.Option(help="Where to load: duckdb, postgres, or another of dlt's, with dlt's settings for it.")
-    ] = "duckdb",
-    database: Annotated[Path, typer.Option(help="The DuckDB file.")] = Path("warehouse.duckdb"),
-    dataset: Annotated[str, typer.Option(help="The schema in that database.")] = "cargo",
-    state_dir: Annotated[Path, typer.Option(help="Where cursors and work in progress are kept.")] = DEFAULT_STATE_DIR,
+    destination: Destination = "duckdb",
+    database: Database = DEFAULT_DATABASE,
+    dataset: Dataset = "cargo",
+    state_dir: StateDir = DEFAULT_STATE_DIR,
     only: Annotated[str | None, typer.Option(help="Entity tables, separated by commas; without model rows.")] = None,
     models: Annotated[str | None, typer.Option(help="Models whose rows to load, separated by commas.")] = None,
     include_personal: Annotated[
@@ -231,7 +237,6 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
     from cargo_source import render
     from cargo_source.pull.backfill import BackfillReport, backfill
     from cargo_source.pull.connection import find_settings
-    from cargo_source.pull.destination import dlt_pipeline, duckdb_pipeline
     from cargo_source.pull.source import cargo
     from cargo_source.pull.sync import SyncReport
     from cargo_source.pull.sync import sync as run_sync
@@ -240,19 +245,13 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
     report = SyncReport("cargo", dataset) if window_from is None else BackfillReport("cargo", dataset)
     with errors_told(as_json=as_json, partial=report.as_json, form=log_format):
         in_duckdb = destination == "duckdb"
-        if not in_duckdb and database != Path("warehouse.duckdb"):
-            raise BadSettings(f"--database is a DuckDB file, and --destination {destination} has settings of its own")
         # An empty text, as of a variable that is not set, is no wish for a usual sync.
         alone = window_from is None and (window_to is not None or step is not None)
         if alone or (step is None and parallel > 1):
             raise BadSettings("--to and --step belong to --from, and --parallel to --step: name the time to load first")
         length = step_of(step) if step is not None else None
         find_settings()
-        pipeline = (
-            duckdb_pipeline(database, dataset, state_dir)
-            if in_duckdb
-            else dlt_pipeline(destination, dataset, state_dir)
-        )
+        pipeline = _pipeline(destination, database, dataset, state_dir)
         where = str(database) if in_duckdb else destination
         source = cargo(
             only=names_of(only),
@@ -287,6 +286,16 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
         die(UNFINISHED[report.status].format(again=again), code=EXIT_INCOMPLETE, form=log_format)
 
 
+def _pipeline(destination: str, database: Path, dataset: str, state_dir: Path) -> Any:
+    from cargo_source.pull.destination import dlt_pipeline, duckdb_pipeline
+
+    if destination == "duckdb":
+        return duckdb_pipeline(database, dataset, state_dir)
+    if database != DEFAULT_DATABASE:
+        raise BadSettings(f"--database is a DuckDB file, and --destination {destination} has settings of its own")
+    return dlt_pipeline(destination, dataset, state_dir)
+
+
 UNFINISHED = {
     "failed": "what is marked failed was not loaded and stays as it was: it comes with {again}",
     "refreshing": "the workspace was still being written: what is marked refreshing comes again with {again}",
@@ -297,9 +306,10 @@ UNFINISHED = {
 @app.command()
 def views(
     *,
-    database: Annotated[Path, typer.Option(help="The DuckDB file.")] = Path("warehouse.duckdb"),
-    dataset: Annotated[str, typer.Option(help="The schema in that database.")] = "cargo",
-    state_dir: Annotated[Path, typer.Option(help="Where cursors and work in progress are kept.")] = DEFAULT_STATE_DIR,
+    destination: Destination = "duckdb",
+    database: Database = DEFAULT_DATABASE,
+    dataset: Dataset = "cargo",
+    state_dir: StateDir = DEFAULT_STATE_DIR,
     as_json: Json = False,
 ) -> None:
     """Make ready-made SQL views over the tables of a sync: agents, plays, credits, segments, failures, health.
@@ -309,13 +319,12 @@ def views(
     Example: cargo-source views, then SELECT * FROM cargo.agent_performance_daily in DuckDB.
     """
     from cargo_source import render
-    from cargo_source.pull.destination import duckdb_pipeline
     from cargo_source.views import install_views
 
     with errors_told(as_json=as_json):
-        if not database.exists():
+        if destination == "duckdb" and not database.exists():
             raise BadSettings(f"--database {database}: there is no such file; sync first")
-        made = install_views(duckdb_pipeline(database, dataset, state_dir))
+        made = install_views(_pipeline(destination, database, dataset, state_dir))
         if as_json:
             print_json({"views": made.as_json()})
         else:
@@ -328,8 +337,10 @@ def views(
 def report(
     page: Annotated[Path, typer.Argument(help="The file to write, as report.html.")],
     *,
-    database: Annotated[Path, typer.Option(help="The DuckDB file.")] = Path("warehouse.duckdb"),
-    dataset: Annotated[str, typer.Option(help="The schema in that database.")] = "cargo",
+    destination: Destination = "duckdb",
+    database: Database = DEFAULT_DATABASE,
+    dataset: Dataset = "cargo",
+    state_dir: StateDir = DEFAULT_STATE_DIR,
     ledger: Annotated[str, typer.Option(help="The DuckDB file, or the URL, where pushes are remembered.")] = LEDGER,
     as_json: Json = False,
 ) -> None:
@@ -343,7 +354,10 @@ def report(
     from cargo_source.report import write_report
 
     with errors_told(as_json=as_json):
-        found = write_report(page, database=database, dataset=dataset, ledger=ledger)
+        if destination == "duckdb":
+            found = write_report(page, database=database, dataset=dataset, ledger=ledger)
+        else:
+            found = write_report(page, pipeline=_pipeline(destination, database, dataset, state_dir), ledger=ledger)
         if as_json:
             print_json({"page": str(page), **found.as_json()})
         else:

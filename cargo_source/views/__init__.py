@@ -131,6 +131,8 @@ def install_views(pipeline: Pipeline) -> Views:
     refuses is told as such. Raises BadSettings where the destination has no views, DestinationRefused where it cannot
     be had.
     """
+    if getattr(pipeline.destination, "destination_name", None) == "filesystem":
+        raise BadSettings("views: a folder of files keeps no views; docs/warehouses.md has SQL that reads it")
     try:
         with pipeline.sql_client() as client:
             return Views(_installed(client))
