@@ -11,7 +11,7 @@ ORCHESTRATORS := $(patsubst %,.venv-%/.installed,airflow dagster prefect)
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types layers unit witness airflow dagster prefect needs soak figures bench bench-all clean
+.PHONY: help demo test test-all test-ci lint types layers unit witness airflow dagster prefect needs soak figures bench bench-all clean
 
 help:  ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ test: lint types layers unit  ## Pass the checks that need only Python: lint, ty
 
 test-all: needs lint types layers $(ALL) $(CLIENT) $(ORCHESTRATORS)  ## Pass all checks, with coverage, tests that take long, the orchestrators, the vendor's own client (node, npm) and a browser (chromium)
 	$(PYTEST) --cov --cov-report= -m ""
+
+test-ci: needs lint types layers $(ALL) $(CLIENT) $(ORCHESTRATORS)  ## The same but for Airflow's real scheduler, which takes many minutes
+	$(PYTEST) --cov --cov-report= -m "not (airflow and long)"
 
 lint: $(STAMP)  ## Check style
 	$(BIN)/ruff check .
