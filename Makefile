@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WITNESS := tests/witness
 CLIENT := $(WITNESS)/node_modules/.installed
+JUPYTER := $(VENV)/.notebooks
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types layers unit witness needs soak figures bench bench-all clean
+.PHONY: help demo test test-all lint types layers unit witness notebooks needs soak figures bench bench-all clean
 
 help:  ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,12 +20,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+$(JUPYTER): pyproject.toml constraints.txt | $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,notebooks]'
+	@touch $@
+
 demo: $(STAMP)  ## Run the main job on the embedded sandbox: two syncs with a day between them
 	@$(BIN)/cargo-source demo
 
 test: lint types layers unit  ## Pass the checks that need only Python: lint, types, layers, tests but for those marked long
 
-test-all: needs lint types layers $(STAMP) $(CLIENT)  ## Pass all checks, with coverage, tests that take long and the vendor's own client (node, npm)
+test-all: needs lint types layers $(STAMP) $(JUPYTER) $(CLIENT)  ## Pass all checks, with coverage, tests that take long, the notebooks and the vendor's own client (node, npm)
 	$(PYTEST) --cov --cov-report= -m ""
 
 lint: $(STAMP)  ## Check style
@@ -42,6 +47,9 @@ unit: $(STAMP)  ## Run the tests
 
 witness: needs $(STAMP) $(CLIENT)  ## Let the vendor's own client read the sandbox (node, npm)
 	$(BIN)/pytest -m node $(WITNESS)
+
+notebooks: $(STAMP) $(JUPYTER)  ## Run the notebooks, and hold what they show against what is committed and what is so
+	$(BIN)/pytest -m notebooks tests/notebooks
 
 soak: $(STAMP)  ## Play the properties at length: of syncs and of pushes; goes on where it was stopped
 	$(BIN)/python -m tests.soak

@@ -8,6 +8,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cargo_source.analysis import ask, warehouse
     from cargo_source.dlt_destination import cargo_destination
     from cargo_source.pull.backfill import BackfillReport, backfill
     from cargo_source.pull.source import cargo
@@ -27,14 +28,17 @@ __all__ = [
     "SyncReport",
     "Workspace",
     "__version__",
+    "ask",
     "backfill",
     "cargo",
     "cargo_destination",
     "install_views",
     "sync",
+    "warehouse",
 ]
 
 _HOMES = {
+    "ask": "cargo_source.analysis",
     "backfill": "cargo_source.pull.backfill",
     "BackfillReport": "cargo_source.pull.backfill",
     "cargo": "cargo_source.pull.source",
@@ -45,6 +49,7 @@ _HOMES = {
     "PushReport": "cargo_source.push.report",
     "sync": "cargo_source.pull.sync",
     "SyncReport": "cargo_source.pull.sync",
+    "warehouse": "cargo_source.analysis",
     "Workspace": "cargo_source.workspace",
 }
 
