@@ -11,7 +11,7 @@ ORCHESTRATORS := $(patsubst %,.venv-%/.installed,airflow dagster prefect)
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-ci lint types layers unit witness airflow dagster prefect needs soak figures bench bench-all clean
+.PHONY: help demo test test-all test-ci lint types layers unit witness notebooks airflow dagster prefect needs soak figures bench bench-all clean
 
 help:  ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 $(ALL): $(STAMP)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,all-tests]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,all-tests,notebooks]'
 	@touch $@
 
 demo: $(STAMP)  ## Run the main job on the embedded sandbox: two syncs with a day between them
@@ -30,7 +30,7 @@ demo: $(STAMP)  ## Run the main job on the embedded sandbox: two syncs with a da
 
 test: lint types layers unit  ## Pass the checks that need only Python: lint, types, layers, tests but for those marked long
 
-test-all: needs lint types layers $(ALL) $(CLIENT) $(ORCHESTRATORS)  ## Pass all checks, with coverage, tests that take long, the orchestrators, the vendor's own client (node, npm) and a browser (chromium)
+test-all: needs lint types layers $(ALL) $(CLIENT) $(ORCHESTRATORS)  ## Pass all checks, with coverage, tests that take long, the orchestrators, the notebooks, the vendor's own client (node, npm) and a browser (chromium)
 	$(PYTEST) --cov --cov-report= -m ""
 
 test-ci: needs lint types layers $(ALL) $(CLIENT) $(ORCHESTRATORS)  ## The same but for Airflow's real scheduler, which takes many minutes
@@ -51,6 +51,9 @@ unit: $(STAMP)  ## Run the tests
 
 witness: needs $(STAMP) $(CLIENT)  ## Let the vendor's own client read the sandbox (node, npm)
 	$(BIN)/pytest -m node $(WITNESS)
+
+notebooks: $(ALL)  ## Run the notebooks, and hold what they show against what is committed and what is so
+	$(BIN)/pytest -m notebooks tests/notebooks
 
 soak: $(STAMP)  ## Play the properties at length: of syncs and of pushes; goes on where it was stopped
 	$(BIN)/python -m tests.soak

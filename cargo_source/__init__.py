@@ -8,6 +8,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cargo_source.analysis import ask, warehouse
     from cargo_source.dlt_destination import cargo_destination
     from cargo_source.pull.backfill import BackfillReport, backfill
     from cargo_source.pull.destination import group_pipeline
@@ -30,17 +31,20 @@ __all__ = [
     "SyncReport",
     "Workspace",
     "__version__",
+    "ask",
     "backfill",
     "cargo",
     "cargo_destination",
     "group_pipeline",
     "install_views",
     "sync",
+    "warehouse",
     "window_of_run",
     "write_report",
 ]
 
 _HOMES = {
+    "ask": "cargo_source.analysis",
     "backfill": "cargo_source.pull.backfill",
     "BackfillReport": "cargo_source.pull.backfill",
     "cargo": "cargo_source.pull.source",
@@ -52,6 +56,7 @@ _HOMES = {
     "PushReport": "cargo_source.push.report",
     "sync": "cargo_source.pull.sync",
     "SyncReport": "cargo_source.pull.sync",
+    "warehouse": "cargo_source.analysis",
     "window_of_run": "cargo_source.pull.windows",
     "Workspace": "cargo_source.workspace",
     "write_report": "cargo_source.report",

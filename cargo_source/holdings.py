@@ -184,12 +184,16 @@ def _column(row: dict[str, Any]) -> ColumnInfo:
 
 @dataclass(frozen=True)
 class Segment:
-    """A saved filter over a model. ``row`` is what the API says of it."""
+    """A saved filter over a model, or the one that a play made for itself. ``row`` is what the API says of it."""
 
     row: dict[str, Any]
     model: Model
+    play: str | None = None
+    """The name of the play that made it; None for a saved one, and where plays may not be listed."""
+    nickname: str | None = None
+    """The same, where nothing else is called so."""
 
-    HEADERS: ClassVar = ("name", "slug", "model", "records", "evaluated", "uuid")
+    HEADERS: ClassVar = ("name", "kind", "model", "records", "evaluated", "slug")
 
     @property
     def uuid(self) -> str:
@@ -198,7 +202,7 @@ class Segment:
 
     @property
     def name(self) -> str:
-        """Its name; segments that plays made for themselves share one."""
+        """Its name; segments that plays made for themselves share one, and are shown by their play."""
         return str(self.row.get("name") or "")
 
     @property
@@ -220,13 +224,15 @@ class Segment:
     @property
     def names(self) -> tuple[str, ...]:
         """What a person may call it."""
-        return tuple(name for name in (self.uuid, self.name, self.slug) if name)
+        return tuple(name for name in (self.uuid, self.name, self.slug, self.nickname) if name)
 
     @property
     def cells(self) -> tuple[object, ...]:
         """What is shown of it."""
         model = f"{self.model.dataset}.{self.model.slug}"
-        return (self.name, self.slug, model, self.records, self.row.get("syncedAt"), self.uuid)
+        kind = "play" if self.row.get("fromPlay") else "saved"
+        evaluated = str(self.row.get("syncedAt") or "")[:16].replace("T", " ")
+        return (self.play or self.name, kind, model, self.records, evaluated, self.slug or self.uuid)
 
     def __repr__(self) -> str:
         return f"<Segment {self.name!r} of {self.model.dataset}.{self.model.slug}>"

@@ -5,6 +5,7 @@
 >>> ws.read("companies", where="employees > 50").df()  # doctest: +SKIP
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any, Self
 
 from cargo_source.api import CargoClient
 from cargo_source.catalog import ENTITIES
-from cargo_source.errors import BadSettings
+from cargo_source.errors import BadSettings, NotFound, PermissionDenied
 from cargo_source.explore import FOLD
 from cargo_source.holdings import Change, Holding, ModelInfo, Segment
 from cargo_source.pull.connection import find_settings
@@ -105,15 +106,30 @@ class Workspace:
 
     @property
     def segments(self) -> Holding[Segment]:
-        """The segments, by name, slug or uuid."""
+        """The segments by name, slug or uuid: those that somebody saved, then those that plays made, by their play."""
         with self._asking() as session:
             models = {model.uuid: model for model in list_models(session, FOLD)}
             rows = session.once("segments listed", partial(self._listed, session, "segments"))
-        found = [Segment(row, models[row["modelUuid"]]) for row in rows if row["modelUuid"] in models]
+            plays = session.once("plays named", partial(self._plays, session))
+        called = Counter([name for row in rows for name in (row.get("name"), row.get("slug"))] + [*plays.values()])
+        found = []
+        for row in rows:
+            if row["modelUuid"] in models:
+                play = plays.get(row["uuid"]) if row.get("fromPlay") else None
+                found.append(Segment(row, models[row["modelUuid"]], play, play if called[play] == 1 else None))
+        found.sort(key=lambda each: (bool(each.row.get("fromPlay")), (each.play or each.name).casefold()))
         return Holding("segments", found, Segment.HEADERS)
 
+    def _plays(self, session: Session) -> dict[str, str]:
+        """Give the names of plays by their segment; none where the token may not list them."""
+        try:
+            rows = self._listed(session, "plays")
+        except (Refused, PermissionDenied, NotFound):
+            return {}
+        return {str(row["segmentUuid"]): str(row["name"]) for row in rows if row.get("segmentUuid")}
+
     def segment(self, name: str) -> Segment:
-        """Give the segment with a name, slug or uuid. Raises BadSettings as :meth:`model` does."""
+        """Give the segment with a name, slug or uuid, or a play's by the play. Raises BadSettings as :meth:`model`."""
         return self.segments[name]
 
     def changes(self, segment: "str | Segment") -> Holding[Change]:

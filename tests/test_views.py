@@ -1,5 +1,6 @@
 """The ready-made views: their numbers are those of the workspace itself, counted here without the connector."""
 
+import html
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import sqlglot
 
 from cargo_source import cargo, install_views, sync
+from cargo_source.pull.outcome import Outcome
 from cargo_source.views import VIEWS
 from tests.small import small_box
 
@@ -181,6 +183,26 @@ def test_plays_run_as_often_as_the_workspace_says(world, pipeline):
         assert float(row["credits"]) == pytest.approx(used)
 
 
+def test_views_are_told_in_short_and_in_full(pipeline):
+    """As text a line for each, in a notebook with all of what it shows; none with its SQL."""
+    made = install_views(pipeline)
+    assert repr(made).splitlines() == [f"{name}: installed" for name in NAMES]
+    shown = made._repr_html_()
+    assert all(html.escape(view.description) in shown for view in VIEWS)
+    assert "SELECT" not in repr(made) + shown
+
+
+def test_a_sync_is_told_in_a_line_that_opens(world, pipeline):
+    """Dozens of tables are folded under what it did, unless one has something to say."""
+    report = sync(pipeline, cargo(only=["users"], token=world.token, url=world.url))
+    report.outcomes = [Outcome("agents", "agents", rows=7)]
+    assert report._repr_html_().startswith("<details><summary><b>7 rows in 1 tables")
+    report.outcomes[0].note = "look at this"
+    assert report._repr_html_().startswith("<details open>")
+    report.outcomes = []
+    assert report._repr_html_().startswith("<p><b>0 rows")
+
+
 def test_segments_flow_as_their_changes_say(world, pipeline):
     """What entered, left and changed on each day, and who is inside after the last evaluation of it."""
     plays = {play["segmentUuid"]: play["name"] for play in world.truth("plays")}
@@ -198,7 +220,11 @@ def test_segments_flow_as_their_changes_say(world, pipeline):
         assert row["updated"] == sum(change["updatedRecordsCount"] for change in several)
         assert row["evaluations"] == len(several)
         last = max(change["createdAt"] for change in several)
-        assert row["members"] in {each["totalRecordsCount"] for each in several if each["createdAt"] == last}
+        # The total of a change counts those that it found gone as well.
+        inside = ("added", "updated", "unchanged")
+        assert row["members"] in {
+            sum(each[f"{kind}RecordsCount"] for kind in inside) for each in several if each["createdAt"] == last
+        }
 
 
 def test_each_run_that_failed_is_told_with_its_node(world, pipeline):

@@ -5,6 +5,7 @@ import re
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -78,6 +79,21 @@ def test_models_show_as_tables(ws):
     assert repr(ws.model("targets")) == "<Model default.targets, 5 columns>"
     assert "targets" in ws.models
     assert len(ws.models[:3]) == 3
+
+
+def test_segments_of_plays_come_last_and_go_by_their_play(ws, box):
+    """Saved ones first; a play's own is found by the play, unless the token may not list plays."""
+    plays = {play["segmentUuid"]: play["name"] for play in box.truth("plays")}
+    kinds = [cells[1] for cells in (each.cells for each in ws.segments)]
+    assert kinds == sorted(kinds, reverse=True)
+    assert set(kinds) == {"saved", "play"}
+    own = [each for each in ws.segments if each.row["fromPlay"]]
+    assert [each.cells[0] for each in own] == sorted((plays[each.uuid] for each in own), key=str.casefold)
+    assert "GENERATED" not in repr(ws.segments)
+    assert ws.segment("Enrich new accounts") == next(each for each in own if each.play == "Enrich new accounts")
+    with Workspace(box.token_without("orchestration"), box.url) as narrow:
+        assert len(narrow.segments) == len(ws.segments)
+        assert "GENERATED" in repr(narrow.segments)
 
 
 def test_a_model_is_found_by_any_of_its_names(ws):
@@ -551,6 +567,15 @@ def test_cells_are_never_markup():
     assert "<i>" not in shown
     assert "&lt;script&gt;" in shown
     assert "x" * 61 not in shown
+
+
+def test_numbers_stand_under_their_header():
+    """To the right, both; moments are shown to the second."""
+    moment = datetime(2026, 3, 2, 9, 0, 0, 123456, tzinfo=UTC)
+    shown = Grid(["name", "rows", "when"], [["a", 7, moment], ["b", None, None]]).html()
+    assert shown.count("text-align:right") == 3
+    assert '<th style="text-align:right">rows</th>' in shown
+    assert ">2026-03-02 09:00:00+00:00<" in shown
 
 
 def test_rows_show_their_first_ones(box):

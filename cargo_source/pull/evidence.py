@@ -119,12 +119,12 @@ class Evidence:
         return self._sum.got if self._sum.expected is not None else None
 
     def __str__(self) -> str:
-        """Say it in words, doubts first."""
+        """Say it in words, doubts first, in an order that does not depend on which thread was quicker."""
         with self._lock:
-            said, grounds = [*self._sum.doubts], self._sum.grounds
+            said, grounds = sorted(self._sum.doubts), self._sum.grounds
             if grounds[COUNTED]:
                 said.append(_counted(self._sum.expected or 0, self._sum.got or 0))
-            said += [ground for ground, times in grounds.items() if ground != COUNTED and times]
+            said += [ground for ground, times in sorted(grounds.items()) if ground != COUNTED and times]
         return ", ".join(said)
 
     def merged(self, *others: "Evidence") -> "Evidence":

@@ -125,7 +125,12 @@ class SyncReport:
         return f"<SyncReport {self.line}>"
 
     def _repr_html_(self) -> str:
-        return (self.grid().html() if self.news else "") + f"<p><b>{escape(self.line)}</b></p>"
+        line = f"<b>{escape(self.line)}</b>"
+        if not self.news:
+            return f"<p>{line}</p>"
+        # A whole workspace has dozens of tables: they are folded, unless one of them has something to say.
+        opened = " open" if self.status != "complete" or any(each.note for each in self.news) else ""
+        return f"<details{opened}><summary>{line}</summary>{self.grid().html()}</details>"
 
     def as_json(self) -> dict[str, Any]:
         """Give the report as JSON; the tables are in ``entities``."""

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any, Self
+
+from cargo_source.tabular import Grid
 
 NAMED = 3
 """Plays that the line for a person names one by one."""
 SHOWN = 6
 """Segments and plays of which more is told."""
+WIDEST = 200
+"""Characters of a reason that a table shows."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class PlayForecast:
         return None if self.runs is None or self.credits_per_run is None else self.runs * self.credits_per_run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Radius:
     """The segments that a push would move and the enabled plays behind them.
 
@@ -105,6 +110,30 @@ class Radius:
             lines.append(f"and {len(moving) - SHOWN:,} more segments that move")
         unsure = [play for play in self.plays if play.runs is None and play.reason]
         return lines + [f"runs of '{play.name}' are unknown: {play.reason}" for play in unsure[:SHOWN]]
+
+    def grids(self) -> tuple[Grid, Grid]:
+        """Show all segments and all plays, each on a line; a number that is not known is left out, and why is said."""
+        owners = {play.segment: play.name for play in self.plays}
+        segments = [
+            (owners.get(each.uuid, each.name), each.entering, each.leaving, each.changed, each.reason)
+            for each in self.segments
+        ]
+        plays = [
+            (each.name, each.runs, each.at_most, _cost(each.credits), each.reason or each.no_credits)
+            for each in self.plays
+        ]
+        return (
+            Grid(("segment", "enter", "leave", "change", "not known, since"), segments, widest=WIDEST),
+            Grid(("play", "runs", "at most", "cost", "not known, since"), plays, widest=WIDEST),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Radius: {self.line}>"
+
+    def _repr_html_(self) -> str:
+        segments, plays = self.grids()
+        shown = (segments.html() if self.segments else "") + (plays.html() if self.plays else "")
+        return f"<p><b>{escape(self.line)}</b></p>{shown}"
 
     def as_json(self) -> dict[str, Any]:
         """Give it as JSON."""

@@ -172,8 +172,9 @@ class Plan:
     def _repr_html_(self) -> str:
         from html import escape
 
-        told = "".join(f"<br>{escape(line)}" for line in (*self.told, *(f"NOT APPLIED: {b}" for b in self.brakes)))
-        return f"<p><b>{escape(self.line)}</b>{told}</p>" + (self.grid().html() if self.counts.changes else "")
+        told = "".join(f"<br>{escape(line)}" for line in self.told)
+        brakes = "".join(f'<br><b style="color:#b3261e">NOT APPLIED: {escape(brake)}</b>' for brake in self.brakes)
+        return f"<p><b>{escape(self.line)}</b>{told}{brakes}</p>" + (self.grid().html() if self.counts.changes else "")
 
 
 def rows_of(number: int) -> str:

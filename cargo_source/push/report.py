@@ -93,4 +93,5 @@ class PushReport:
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p>{escape(str(self))}</p>" + (self.grid().html() if self.rejects else "")
+        told = "".join(f"<br>{escape(note)}" for note in self.notes)
+        return f"<p><b>{escape(str(self))}</b>{told}</p>" + (self.grid().html() if self.rejects else "")

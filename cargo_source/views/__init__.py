@@ -26,6 +26,10 @@ from cargo_source.tabular import Grid
 __all__ = ["VIEWS", "Installed", "View", "Views", "install_views", "is_there", "spelled"]
 
 
+LONGEST = 1_000
+"""Characters of a description that are shown: all of them."""
+
+
 @dataclass(frozen=True)
 class View:
     """A view: its name, and its SQL as the file has it, with a description in front."""
@@ -96,6 +100,9 @@ class Installed:
 class Views(list[Installed]):
     """What became of all views; in a notebook a table."""
 
+    def __repr__(self) -> str:
+        return "\n".join(f"{each.view.name}: {each.status}" for each in self)
+
     @property
     def refused(self) -> list[Installed]:
         """Those that the destination refused."""
@@ -104,7 +111,7 @@ class Views(list[Installed]):
     def grid(self) -> Grid:
         """Show each on a line."""
         rows = [(each.view.name, each.status, each.view.description) for each in self]
-        return Grid(("view", "status", "what it shows"), rows)
+        return Grid(("view", "status", "what it shows"), rows, widest=LONGEST)
 
     def _repr_html_(self) -> str:
         return self.grid().html()

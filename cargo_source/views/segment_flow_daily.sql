@@ -10,7 +10,8 @@ SELECT
   CAST(sum(c.removed_records_count) AS BIGINT) AS departed,
   CAST(sum(c.updated_records_count) AS BIGINT) AS updated,
   count(*) AS evaluations,
-  max(CASE WHEN c.from_last = 1 THEN c.total_records_count END) AS members
+  max(CASE WHEN c.from_last = 1 THEN c.added_records_count + c.updated_records_count + c.unchanged_records_count END)
+    AS members
 FROM (
   SELECT
     *,

@@ -54,3 +54,15 @@ def test_a_segment_of_which_nothing_is_known_may_move():
     """Only one that surely stays as it is does not move."""
     moves = [SegmentForecast("s", "Köln", "m", *counts).moves for counts in ((0, 0, 0), (0, None, 0), (0, 0, 1))]
     assert moves == [False, True, True]
+
+
+def test_a_notebook_shows_segments_by_their_play():
+    """A table for each; what is not known is left out, and why is said."""
+    own = SegmentForecast("u", "GENERATED_PLAY_SEGMENT", "default.companies", None, 2, 0, "it takes <60> rows")
+    radius = Radius((own,), (PlayForecast("p", "Enrich new accounts", "u", 2, 3.0),))
+    segments, plays = radius.grids()
+    assert list(segments.rows) == [("Enrich new accounts", None, 2, 0, "it takes <60> rows")]
+    assert list(plays.rows) == [("Enrich new accounts", 2, None, "~6.0 credits", None)]
+    assert "&lt;60&gt;" in radius._repr_html_()
+    assert "<table>" not in Radius(unknown="no token")._repr_html_()
+    assert repr(radius) == "<Radius: would start about 2 runs of 'Enrich new accounts' (~6.0 credits)>"
