@@ -30,6 +30,7 @@ from cargo_source.pull.lock import held
 from cargo_source.pull.outcome import Outcome, together
 from cargo_source.pull.publish import Publication, finish_earlier
 from cargo_source.pull.session import Watch
+from cargo_source.pull.versions import remove_halves
 from cargo_source.tabular import Grid
 from cargo_source.views import Views, install_views
 
@@ -296,7 +297,9 @@ def _run(pipeline: Pipeline, sources: list[DltSource]) -> None:
     try:
         if pipeline.has_pending_data:
             log.warning("an earlier sync was cut off: its package is dropped and its rows are read again")
+            cut_off = pipeline.list_normalized_load_packages()
             pipeline.abort_packages()
+            remove_halves(pipeline, cut_off)
         pipeline.run(sources)
     except (PipelineStepFailed, ContainerInjectableContextMangled) as failure:
         if isinstance(failure, ContainerInjectableContextMangled):

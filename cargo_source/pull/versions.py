@@ -3,7 +3,9 @@
 The name of a file begins with the load that wrote it, so the version of the latest load is the row as it is now.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from dlt.common.destination.client import DEFAULT_FILE_LAYOUT
@@ -38,6 +40,30 @@ def check_versions(pipeline: Pipeline, deletes: str) -> None:
 def keeps_versions(pipeline: Pipeline) -> bool:
     """Say whether a pipeline loads into files."""
     return kind_of(pipeline) == "filesystem"
+
+
+def remove_halves(pipeline: Pipeline, loads: Collection[str]) -> None:
+    """Remove files that loads which were cut off had half written: nobody can read them, and their rows come again."""
+    if not keeps_versions(pipeline):
+        return
+    with pipeline.destination_client() as opened:
+        client: Any = opened
+        if client.config.protocol != "file":
+            # Elsewhere a file is there as a whole or not at all.
+            return
+        for table in client.schema.data_table_names():
+            for file in map(Path, client.list_table_files(table)):
+                if file.suffix == ".parquet" and file.name.startswith(tuple(loads)) and not _is_whole(file):
+                    file.unlink()
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a parquet file has its end."""
+    if file.stat().st_size < len(b"PAR1....PAR1"):
+        return False
+    with file.open("rb") as opened:
+        opened.seek(-4, os.SEEK_END)
+        return opened.read() == b"PAR1"
 
 
 def newest(client: Any, table: str, columns: Mapping[str, Mapping[str, Any]]) -> str:

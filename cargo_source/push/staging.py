@@ -123,7 +123,7 @@ class _Source:
             self.db.execute("BEGIN")
         self.rows, self.bytes = self.rows + batch.num_rows, self.bytes + batch.nbytes
         if batch.nbytes > LONG * batch.num_rows:
-            give(self.db, max(limit(self.db), MEMORY + 4 * (self.bytes >> 20)))
+            give(self.db, max(limit(self.db), 64 + 4 * (self.bytes >> 20)))
         _run(self.db, self.statement, batch)
         if self.rows >= GROUP_ROWS or self.bytes >= GROUP_BYTES:
             self._commit()
@@ -132,9 +132,10 @@ class _Source:
         if self.rows:
             _asked(self.db, "COMMIT")
         self.rows = self.bytes = 0
+        pa.default_memory_pool().release_unused()
 
 
-MEMORY, OF_COLUMN = 40, 2
+MEMORY, OF_COLUMN = 20, 2
 """Megabytes that DuckDB may take while it stages, and how many more for each column, of which it writes blocks."""
 
 

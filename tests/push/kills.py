@@ -4,6 +4,7 @@ import random
 import tempfile
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from cargo_source.errors import StopAndLook, TryLater
 from tests.properties.kills import Door, Kill, Point, killed
@@ -44,8 +45,8 @@ def push(door, data, called, wish):
     """Push, a few rows a request."""
     from cargo_source.push import applying
 
-    applying.MOST = FEW
-    with opened(door, PACE) as ws:
+    # It is played in this process, too, where other tests come after it.
+    with patch.object(applying, "MOST", FEW), opened(door, PACE) as ws:
         return ws.push(data, called, **wish).apply()
 
 
