@@ -30,7 +30,17 @@ from cargo_source.command import (
 )
 from cargo_source.errors import BadSettings
 from cargo_source.logs import LogFormat
-from cargo_source.push_commands import LEDGER, push, rejects
+from cargo_source.push_commands import push, rejects
+from cargo_source.table_commands import (
+    DEFAULT_DATABASE,
+    Database,
+    Dataset,
+    Destination,
+    StateDir,
+    pipeline_of,
+    report,
+    views,
+)
 
 app = typer.Typer(
     name="cargo-source",
@@ -39,14 +49,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-DEFAULT_DATABASE = Path("warehouse.duckdb")
-Destination = Annotated[
-    str, typer.Option(help="Where the tables are: duckdb, postgres, or another of dlt's, with dlt's settings for it.")
-]
-Database = Annotated[Path, typer.Option(help="The DuckDB file.")]
-Dataset = Annotated[str, typer.Option(help="The schema in that database.")]
-StateDir = Annotated[Path, typer.Option(help="Where cursors and work in progress are kept.")]
 
 QUIET_DLT = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
 """No telemetry unless it was asked for, and errors told by us. dlt reads these when it is imported, and never again."""
@@ -251,7 +253,7 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
             raise BadSettings("--to and --step belong to --from, and --parallel to --step: name the time to load first")
         length = step_of(step) if step is not None else None
         find_settings()
-        pipeline = _pipeline(destination, database, dataset, state_dir)
+        pipeline = pipeline_of(destination, database, dataset, state_dir)
         where = str(database) if in_duckdb else destination
         source = cargo(
             only=names_of(only),
@@ -286,16 +288,6 @@ def sync(  # noqa: PLR0913 - each is a switch of the command
         die(UNFINISHED[report.status].format(again=again), code=EXIT_INCOMPLETE, form=log_format)
 
 
-def _pipeline(destination: str, database: Path, dataset: str, state_dir: Path) -> Any:
-    from cargo_source.pull.destination import dlt_pipeline, duckdb_pipeline
-
-    if destination == "duckdb":
-        return duckdb_pipeline(database, dataset, state_dir)
-    if database != DEFAULT_DATABASE:
-        raise BadSettings(f"--database is a DuckDB file, and --destination {destination} has settings of its own")
-    return dlt_pipeline(destination, dataset, state_dir)
-
-
 UNFINISHED = {
     "failed": "what is marked failed was not loaded and stays as it was: it comes with {again}",
     "refreshing": "the workspace was still being written: what is marked refreshing comes again with {again}",
@@ -303,67 +295,8 @@ UNFINISHED = {
 """What is said where a sync ends with tables that are not as they should be."""
 
 
-@app.command()
-def views(
-    *,
-    destination: Destination = "duckdb",
-    database: Database = DEFAULT_DATABASE,
-    dataset: Dataset = "cargo",
-    state_dir: StateDir = DEFAULT_STATE_DIR,
-    as_json: Json = False,
-) -> None:
-    """Make ready-made SQL views over the tables of a sync: agents, plays, credits, segments, failures, health.
-
-    They show what the last sync has loaded. One that needs a table which was never loaded is left out until it is.
-
-    Example: cargo-source views, then SELECT * FROM cargo.agent_performance_daily in DuckDB.
-    """
-    from cargo_source import render
-    from cargo_source.views import install_views
-
-    with errors_told(as_json=as_json):
-        if destination == "duckdb" and not database.exists():
-            raise BadSettings(f"--database {database}: there is no such file; sync first")
-        made = install_views(_pipeline(destination, database, dataset, state_dir))
-        if as_json:
-            print_json({"views": made.as_json()})
-        else:
-            render.views(made)
-        if made.refused:
-            die("what is marked refused was not made", code=1)
-
-
-@app.command()
-def report(
-    page: Annotated[Path, typer.Argument(help="The file to write, as report.html.")],
-    *,
-    destination: Destination = "duckdb",
-    database: Database = DEFAULT_DATABASE,
-    dataset: Dataset = "cargo",
-    state_dir: StateDir = DEFAULT_STATE_DIR,
-    ledger: Annotated[str, typer.Option(help="The DuckDB file, or the URL, where pushes are remembered.")] = LEDGER,
-    as_json: Json = False,
-) -> None:
-    """Write one page of HTML that says how syncs went, what was spent, who moved, what failed and what was pushed.
-
-    It holds all that it shows and asks for nothing over the network, so it can be mailed or put anywhere. Nothing is
-    written to the database.
-
-    Example: cargo-source sync, then cargo-source report report.html. Needs pip install 'cargo-source[report]'.
-    """
-    from cargo_source.report import write_report
-
-    with errors_told(as_json=as_json):
-        if destination == "duckdb":
-            found = write_report(page, database=database, dataset=dataset, ledger=ledger)
-        else:
-            found = write_report(page, pipeline=_pipeline(destination, database, dataset, state_dir), ledger=ledger)
-        if as_json:
-            print_json({"page": str(page), **found.as_json()})
-        else:
-            typer.echo(f"{page} is written.")
-
-
+app.command()(views)
+app.command()(report)
 app.command()(push)
 app.command()(rejects)
 

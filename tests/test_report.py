@@ -10,13 +10,13 @@ from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from pathlib import Path
 
-import dlt
 import duckdb
 import pandas as pd
 import pytest
 
 from cargo_source import Workspace, cargo, sync, write_report
 from cargo_source.errors import BadSettings
+from cargo_source.pull.destination import duckdb_pipeline
 from cargo_source.report import page
 from cargo_source.report.figures import DAYS, Figures
 from tests.small import small_box
@@ -46,12 +46,7 @@ def folder(box, tmp_path_factory):
 
 
 def pipeline_in(where):
-    return dlt.pipeline(
-        "report",
-        destination=dlt.destinations.duckdb(str(where / "warehouse.duckdb")),
-        dataset_name="cargo",
-        pipelines_dir=str(where / "state"),
-    )
+    return duckdb_pipeline(where / "warehouse.duckdb", "cargo", where / "state")
 
 
 def written(folder, tmp_path, **more):

@@ -8,12 +8,12 @@ import sys
 from collections import Counter, defaultdict
 from statistics import mean, median
 
-import dlt
 import duckdb
 import pytest
 import sqlglot
 
 from cargo_source import cargo, install_views, sync
+from cargo_source.pull.destination import duckdb_pipeline
 from cargo_source.pull.outcome import Outcome
 from cargo_source.views import VIEWS
 from tests.small import small_box
@@ -34,12 +34,7 @@ def world():
 def pipeline(world, tmp_path_factory):
     """What was loaded from it, in two syncs, with the views."""
     folder = tmp_path_factory.mktemp("views")
-    made = dlt.pipeline(
-        "views",
-        destination=dlt.destinations.duckdb(str(folder / "warehouse.duckdb")),
-        dataset_name="cargo",
-        pipelines_dir=str(folder / "state"),
-    )
+    made = duckdb_pipeline(folder / "warehouse.duckdb", "cargo", folder / "state")
     where = {"token": world.token, "url": world.url}
     sync(made, cargo(**where))
     world.advance(days=2)
@@ -274,12 +269,7 @@ def test_a_view_is_described_and_portable(name):
 
 def test_what_a_view_lacks_is_told_and_made_later(world, tmp_path):
     """Of a narrow sync some can be made; the others come when their tables are there."""
-    narrow = dlt.pipeline(
-        "narrow",
-        destination=dlt.destinations.duckdb(str(tmp_path / "narrow.duckdb")),
-        dataset_name="cargo",
-        pipelines_dir=str(tmp_path / "state"),
-    )
+    narrow = duckdb_pipeline(tmp_path / "narrow.duckdb", "cargo", tmp_path / "state")
     where = {"token": world.token, "url": world.url}
     report = sync(narrow, cargo(only=["segments", "changes", "plays"], **where), views=True)
     states = {each.view.name: each.lacks for each in report.views}
@@ -293,12 +283,7 @@ def test_what_a_view_lacks_is_told_and_made_later(world, tmp_path):
 
 def test_a_view_that_is_refused_costs_no_row(world, tmp_path):
     """A column was left out: the sync is complete, and the view is told of with the column."""
-    narrow = dlt.pipeline(
-        "cargo",
-        destination=dlt.destinations.duckdb(str(tmp_path / "narrow.duckdb")),
-        dataset_name="loaded",
-        pipelines_dir=str(tmp_path / "state"),
-    )
+    narrow = duckdb_pipeline(tmp_path / "narrow.duckdb", "loaded", tmp_path / "state")
     source = cargo(
         only=["segments", "changes", "plays", "models"],
         exclude=["segments.from_play"],

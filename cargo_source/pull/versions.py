@@ -51,9 +51,10 @@ def remove_halves(pipeline: Pipeline, loads: Collection[str]) -> None:
         if client.config.protocol != "file":
             # Elsewhere a file is there as a whole or not at all.
             return
+        theirs = tuple(f"{load}." for load in loads)
         for table in client.schema.data_table_names():
             for file in map(Path, client.list_table_files(table)):
-                if file.suffix == ".parquet" and file.name.startswith(tuple(loads)) and not _is_whole(file):
+                if file.suffix == ".parquet" and file.name.startswith(theirs) and not _is_whole(file):
                     file.unlink()
 
 

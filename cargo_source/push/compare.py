@@ -94,8 +94,8 @@ class Comparison:
         asked(self.db, f"CREATE TABLE {refused} (row BIGINT, key VARCHAR, column_name VARCHAR, reason VARCHAR)")
         slug = sql.text(self.columns[self.key].slug)
         # Keys may be long: those that may be shared are found by their hashes, and only they are held in memory.
-        hashes = f"SELECT hash({key}) FROM source WHERE {key} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
-        shared = f"SELECT {key} FROM source WHERE hash({key}) IN ({hashes}) GROUP BY 1 HAVING count(*) > 1"
+        maybe = f"SELECT hash({key}) FROM source WHERE {key} IS NOT NULL GROUP BY 1 HAVING count(*) > 1"
+        shared = f"SELECT {key} FROM source WHERE hash({key}) IN ({maybe}) GROUP BY 1 HAVING count(*) > 1"
         tests = [
             (f"{key} IS NULL", NO_KEY),
             (f"{key}::VARCHAR = ''", EMPTY_KEY),

@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -153,7 +153,7 @@ class Ledger:
 
     def unknown(self, workspace: str, model: str) -> list[Row]:
         """Give the rows of which nobody knows what became of them: ``key``, as kept, ``kind``, ``record_id``."""
-        found = self._last_fates(_of(workspace, model))
+        found = self._last_fates(_of(workspace, model), {"unknown"})
         cut_off = [{"record_id": row.get("id"), **row} for row in self._unanswered(model)]
         return [row for row in (*found, *cut_off) if row["status"] == "unknown" and row["key"] is not None]
 
@@ -165,14 +165,16 @@ class Ledger:
             for row in reversed(found)
         ]
 
-    def _last_fates(self, where: str) -> list[Row]:
-        """Give what last became of each row that was ever rejected, in the order of the pushes.
+    def _last_fates(self, where: str, ever: Collection[str] = REJECTED) -> list[Row]:
+        """Give what last became of each row that was ever rejected, or ``ever`` so, in the order of the pushes.
 
         Rows without a key are those of the last push alone: nobody can tell them from others.
         """
-        begun = dict(self.database.select(RUNS, ["run_id", "started_at"], where))
-        statuses = ", ".join(map(sql.text, sorted(REJECTED)))
+        statuses = ", ".join(map(sql.text, sorted(ever)))
         bad = self.database.select(ROWS, _FATE, f"{where} AND status IN ({statuses})")
+        if not bad:
+            return []
+        begun = dict(self.database.select(RUNS, ["run_id", "started_at"], where))
         keys = sorted({str(row[6]) for row in bad if row[6] is not None})
         rows = [row for row in bad if row[6] is None]
         for start in range(0, len(keys), TOGETHER):

@@ -1,10 +1,11 @@
 """Where a ledger can be: a DuckDB file, or the destination of a dlt pipeline."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 import pyarrow as pa
@@ -59,16 +60,22 @@ def _at(url: str) -> tuple["PipelineTables", Path]:
     import dlt
 
     opened = dlt.dataset(dlt_destination(url), SCHEMA)
-    name = hashlib.sha256(url.encode()).hexdigest()[:12]
+    # Who asks, and by which password, may change while a push waits to be gone on with.
+    place = urlsplit(url)
+    name = hashlib.sha256(f"{place.hostname}:{place.port}{place.path}".encode()).hexdigest()[:12]
     return PipelineTables(lambda: opened.sql_client), DEFAULT_STATE_DIR / f"{name}.pushes"
 
 
-def _made(name: str, table: pa.RecordBatchReader) -> Iterator[str]:
-    """Give the statements that make a table, or give one of an earlier version the columns that are new."""
-    columns = [f"{sql.name(field.name)} {_TYPES[field.type]}" for field in table.schema]
-    yield f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)})"
-    for column in columns:
-        yield f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {column}"
+def _made(name: str, table: pa.RecordBatchReader) -> str:
+    columns = ", ".join(f"{sql.name(field.name)} {_TYPES[field.type]}" for field in table.schema)
+    return f"CREATE TABLE IF NOT EXISTS {name} ({columns})"
+
+
+def _widened(name: str, table: pa.RecordBatchReader, there: Collection[str]) -> Iterator[str]:
+    """Give a table of an earlier version, which has the columns ``there``, those that are new."""
+    for field in table.schema:
+        if field.name not in {name.casefold() for name in there}:
+            yield f"ALTER TABLE {name} ADD COLUMN {sql.name(field.name)} {_TYPES[field.type]}"
 
 
 class DuckDbFile:
@@ -116,7 +123,9 @@ class DuckDbFile:
             db.execute("BEGIN")
             db.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
             for name, table in tables.items():
-                for statement in _made(f"{self._schema}.{name}", table):
+                db.execute(_made(f"{self._schema}.{name}", table))
+                there = [each[0] for each in db.execute(f"FROM {self._schema}.{name} LIMIT 0").description]
+                for statement in _widened(f"{self._schema}.{name}", table, there):
                     db.execute(statement)
                 db.execute(f"DELETE FROM {self._schema}.{name} WHERE run_id = ?", [run_id])
                 db.register("fresh", table)
@@ -179,7 +188,10 @@ class PipelineTables:
             with client.begin_transaction():
                 for name, table in tables.items():
                     qualified = client.make_qualified_table_name(name)
-                    for statement in _made(qualified, table):
+                    client.execute_sql(_made(qualified, table))
+                    with client.execute_query(f"SELECT * FROM {qualified} WHERE 1 = 0") as cursor:
+                        there = [each[0] for each in cursor.description]
+                    for statement in _widened(qualified, table, there):
                         client.execute_sql(statement)
                     client.execute_sql(f"DELETE FROM {qualified} WHERE run_id = %s", run_id)
                     self._insert(client, qualified, table)

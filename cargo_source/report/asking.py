@@ -3,6 +3,7 @@
 Whether the views were made there does not matter: their queries are put in front of a question, and nothing is written.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from cargo_source.views import VIEWS, is_there, spelled
 Row = dict[str, Any]
 
 
-class Place:
+class Place(ABC):
     """Tables that can be asked. Those that are not there have no rows, and :meth:`lacking` names them."""
 
     dialect = "duckdb"
@@ -46,14 +47,17 @@ class Place:
         wanted = {table for view in VIEWS if view.name in tables for table in view.tables}
         return sorted(each for each in wanted | (tables - {view.name for view in VIEWS}) if not self._has(each))
 
+    @abstractmethod
     def _path(self, table: str) -> Sequence[str]:
-        raise NotImplementedError
+        """Give the names that lead to a table."""
 
+    @abstractmethod
     def _has(self, table: str) -> bool:
-        raise NotImplementedError
+        """Say whether a table is there."""
 
+    @abstractmethod
     def _rows(self, query: str) -> list[Row]:
-        raise NotImplementedError
+        """Give the rows of a query in the place's own words."""
 
 
 def _named(tree: exp.Expr) -> set[str]:
