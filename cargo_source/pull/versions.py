@@ -51,10 +51,10 @@ def remove_halves(pipeline: Pipeline, loads: Collection[str]) -> None:
         if client.config.protocol != "file":
             # Elsewhere a file is there as a whole or not at all.
             return
-        theirs = tuple(f"{load}." for load in loads)
-        for table in client.schema.data_table_names():
-            for file in map(Path, client.list_table_files(table)):
-                if file.suffix == ".parquet" and file.name.startswith(theirs) and not _is_whole(file):
+        # Not by the tables that are known: a first load that was cut off has left none.
+        for load in loads:
+            for file in Path(client.dataset_path).rglob(f"{load}.*.parquet"):
+                if not _is_whole(file):
                     file.unlink()
 
 

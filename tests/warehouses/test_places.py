@@ -7,9 +7,11 @@ import pytest
 from cargo_source import backfill, cargo
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings
+from cargo_source.pull.versions import remove_halves
 from tests.properties.kills import Door, Kill, Point, killed
 from tests.small import tiny_box
 from tests.target import differences, model_differences
+from tests.warehouses.places import InFiles
 
 COMPANIES = "default.companies"
 ROWS = {"only": ["models", "datasets", "columns"], "models": [COMPANIES]}
@@ -175,3 +177,19 @@ class Sync:
 
     def __call__(self) -> None:
         self.place.sync(self.door, **self.options)
+
+
+def test_a_file_that_a_killed_load_left_by_half_is_removed_and_no_other(tmp_path):
+    """Also of a first load, of which nobody knows any table; files of other loads may be somebody's who is at work."""
+    pipeline = InFiles(tmp_path).pipeline()
+    folder = tmp_path / "lake" / "cargo" / "agents"
+    folder.mkdir(parents=True)
+    for name, content in (
+        ("17.5.half.parquet", b"PAR1"),
+        ("17.5.long.parquet", b"PAR1" + b"x" * 100),
+        ("17.5.whole.parquet", b"PAR1" + b"x" * 100 + b"PAR1"),
+        ("17.50.other.parquet", b"PAR1"),
+    ):
+        (folder / name).write_bytes(content)
+    remove_halves(pipeline, ["17.5"])
+    assert sorted(path.name for path in folder.iterdir()) == ["17.5.whole.parquet", "17.50.other.parquet"]
