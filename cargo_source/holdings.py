@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 
 from cargo_source.errors import BadSettings, suggest
+from cargo_source.explore import FOLD
 from cargo_source.pull.records import Model
+from cargo_source.pull.shapes import Shape
 from cargo_source.tabular import Grid
 
 MOST_SHOWN = 100
@@ -275,3 +277,20 @@ class Change:
 
     def __repr__(self) -> str:
         return f"<Change of {self.segment.label} at {self.row.get('createdAt')}>"
+
+
+def also_called(model: Model, shape: Shape) -> dict[str, str]:
+    """Map bare slugs and labels of a model's columns to their fields; those that two share to none."""
+    declared = ModelInfo(model).columns
+    found: dict[str, set[str]] = {}
+    fields = shape.fields
+    for column in declared:
+        field = column.slug if column.kind == "original" else _added(column.slug, column.kind, fields)
+        for name in (column.slug, FOLD(column.slug), column.label):
+            found.setdefault(name, set()).add(field)
+    return {name: next(iter(fields)) for name, fields in found.items() if len(fields) == 1}
+
+
+def _added(slug: str, kind: str, fields: frozenset[str]) -> str:
+    likely = f"{kind}__{slug}"
+    return likely if likely in fields else next((f for f in sorted(fields) if f.endswith(f"__{slug}")), likely)

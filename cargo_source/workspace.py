@@ -17,16 +17,15 @@ from cargo_source.api import CargoClient
 from cargo_source.catalog import ENTITIES
 from cargo_source.errors import BadSettings, NotFound, PermissionDenied
 from cargo_source.explore import FOLD
-from cargo_source.holdings import Change, Holding, ModelInfo, Segment
+from cargo_source.holdings import Change, Holding, ModelInfo, Segment, also_called
 from cargo_source.pull.connection import find_settings
 from cargo_source.pull.listings import Refused
 from cargo_source.pull.options import Options
 from cargo_source.pull.picked import Picked, pick_model
 from cargo_source.pull.picking import Names, Pick, pick
-from cargo_source.pull.records import Model, choose, list_models, shape_model
+from cargo_source.pull.records import choose, list_models, shape_model
 from cargo_source.pull.segment_rows import SegmentRead, change_shape, check_filter, pick_change, pick_segment
 from cargo_source.pull.session import Session, Watch
-from cargo_source.pull.shapes import Shape
 from cargo_source.push.applying import Applying
 from cargo_source.push.brakes import Limits
 from cargo_source.push.compare import Mode
@@ -39,7 +38,7 @@ from cargo_source.push.report import PushReport
 from cargo_source.push.store import PlanStore
 from cargo_source.push.target import Columns, Target
 from cargo_source.rows import Rows, Source
-from cargo_source.settings import Secret
+from cargo_source.settings import Secret, Settings
 
 DEFAULT_LEDGER = Path(".cargo-source") / "pushes.duckdb"
 """Where what was pushed is remembered, unless somewhere else is named."""
@@ -181,7 +180,7 @@ class Workspace:
                 read = partial(pick_change, session, target.uuid, shape)
             else:
                 read = partial(pick_model, session, shape)
-        names = Names(target.label, shape.columns, _called(model, shape))
+        names = Names(target.label, shape.columns, also_called(model, shape))
         return Source(target.label, session, names, partial(self._read, session, read))
 
     def _read(self, session: Session, read: Callable[[Pick], Picked], wanted: Pick) -> Picked:
@@ -210,13 +209,13 @@ class Workspace:
     ) -> Plan:
         """Plan to write a table into a model. Nothing is sent before :meth:`Plan.apply`.
 
-        ``data`` is a pandas or polars frame, anything of pyarrow, a DuckDB relation, what :meth:`read` gives, the path
-        of a parquet file, or, with ``database`` (a dlt pipeline, a DuckDB file, a URL), a query. Rows are told apart by
-        ``key``. ``mode`` is insert (new ones only), update (known ones only), upsert (both), mirror (both, and records
-        that were pushed before and are not in the source go) or fill_empty (cells that are null). ``columns`` lists the
-        columns to push, or maps them to the model's. A null is written; ``nulls`` "skip" leaves its cell as it is,
-        "error" refuses its row. ``ledger`` is where the record of all pushes is: a DuckDB file, or a dlt pipeline; it
-        knows keys by their digests, with ``ledger_keys`` "clear" as they are. ``limits`` are the brakes.
+        ``data`` is a pandas, polars or Spark frame, anything of pyarrow, a DuckDB relation, what :meth:`read` gives,
+        the path of a parquet file, or, with ``database`` (a dlt pipeline, a DuckDB file, a URL), a query. Rows are told
+        apart by ``key``. ``mode`` is insert (new ones only), update (known ones only), upsert (both), mirror (both, and
+        records that were pushed before and are not in the source go) or fill_empty (cells that are null). ``columns``
+        lists the columns to push, or maps them to the model's. A null is written; ``nulls`` "skip" leaves its cell as
+        it is, "error" refuses its row. ``ledger`` is where the record of all pushes is: a DuckDB file, or a dlt
+        pipeline; it knows keys by their digests, with ``ledger_keys`` "clear" as they are. ``limits`` are the brakes.
 
         Three things have to be allowed: to write to a model that a connector fills as well, to have a mirror remove
         records that were never pushed from here, and to write dates to a native model, which may not keep them.
@@ -249,6 +248,8 @@ class Workspace:
         with self._asking() as session:
             chosen = (self.model(model) if isinstance(model, str) else model).model
             target = Target(chosen, shape_model(session, chosen, FOLD))
+            if is_of_spark(data):
+                data = _differing(data, target, wish, self._settings)
             planning = Planning(session, target, list_models(session, FOLD), remembered, wish, watch)
             store, facts = planning.plan(data, database)
         return self._plan(store, facts, remembered, limits, watch)
@@ -318,22 +319,16 @@ class Workspace:
             raise refused.error from None
 
 
+def is_of_spark(data: Any) -> bool:
+    """Say whether something is a frame of Spark's, which need not be installed."""
+    return type(data).__module__.startswith("pyspark.sql.") and hasattr(data, "mapInArrow")
+
+
+def _differing(frame: Any, target: Target, wish: Wish, settings: Settings) -> Any:
+    from cargo_source.spark.narrowing import differing
+
+    return differing(frame, target, wish, settings)
+
+
 def _session(settings: Any) -> Session:
     return Session(CargoClient(settings), Options(in_flight=settings.in_flight), "workspace", {}, None)
-
-
-def _called(model: Model, shape: Shape) -> dict[str, str]:
-    """Map bare slugs and labels of a model's columns to their fields; those that two share to none."""
-    declared = ModelInfo(model).columns
-    found: dict[str, set[str]] = {}
-    fields = shape.fields
-    for column in declared:
-        field = column.slug if column.kind == "original" else _added(column.slug, column.kind, fields)
-        for name in (column.slug, FOLD(column.slug), column.label):
-            found.setdefault(name, set()).add(field)
-    return {name: next(iter(fields)) for name, fields in found.items() if len(fields) == 1}
-
-
-def _added(slug: str, kind: str, fields: frozenset[str]) -> str:
-    likely = f"{kind}__{slug}"
-    return likely if likely in fields else next((f for f in sorted(fields) if f.endswith(f"__{slug}")), likely)

@@ -20,7 +20,7 @@ from cargo_source.api.asking import USER_AGENT, Ask, Bearer
 from cargo_source.api.exchange import Outcome
 from cargo_source.api.links import Fetch
 from cargo_source.api.sinks import BodySink, FileSink, sink_for
-from cargo_source.api.wire import IDLE_SECONDS, LINK_HEADERS
+from cargo_source.api.wire import IDLE_SECONDS
 from cargo_source.settings import Settings, is_loopback
 
 _STOP = -1
@@ -102,7 +102,7 @@ class CurlLine:
     def _options(self, step: Ask | Fetch) -> dict[int, Any]:
         if isinstance(step, Fetch):
             # As httpx would write it, because a link may hold what curl does not take as it is.
-            url, headers, near = str(httpx.URL(step.link.reveal())), LINK_HEADERS, is_loopback(step.host)
+            url, headers, near = str(httpx.URL(step.link.reveal())), step.headers, is_loopback(step.host)
             options = self._fixed
         else:
             url = step.url if step.url.isascii() else str(httpx.URL(step.url))

@@ -34,32 +34,42 @@ class Download:
 
 @dataclass(frozen=True)
 class Fetch:
-    """One request for a link's file. ``link`` is secret; ``host`` is what may be told of it."""
+    """One request for a link's file. ``link`` is secret; ``host`` is what may be told of it.
+
+    ``last`` wants no more than so many bytes of its end; a store may send all of it.
+    """
 
     link: Secret
     host: str
     to: Path
     limit_bytes: int
+    last: int | None = None
 
     @property
     def told(self) -> str:
         """What an error or a log may say of it."""
         return f"link on {self.host}"
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is sent along: never the token."""
+        part = {"range": f"bytes=-{self.last}"} if self.last else {}
+        return {"accept": "*/*", "accept-encoding": "identity", **part}
 
-def fetch_of(link: Secret, to: Path, limit_bytes: int) -> Fetch:
+
+def fetch_of(link: Secret, to: Path, limit_bytes: int, last: int | None = None) -> Fetch:
     """Check where a link points to. Raises UnexpectedShape for anything but https, or http on this machine."""
     host, problem = _host_of(link)
     if problem:
         raise UnexpectedShape(
             f"a download link {problem}, so it was not followed", method="GET", path=f"link on {host}"
         )
-    return Fetch(link, host, to, limit_bytes)
+    return Fetch(link, host, to, limit_bytes, last)
 
 
 def next_hop(fetch: Fetch, answer: Answer) -> Fetch:
     """Follow a redirect of a link, under the same rules."""
-    return fetch_of(_redirect(fetch.link, answer), fetch.to, fetch.limit_bytes)
+    return fetch_of(_redirect(fetch.link, answer), fetch.to, fetch.limit_bytes, fetch.last)
 
 
 def _redirect(link: Secret, answer: Answer) -> Secret:

@@ -93,13 +93,16 @@ class Surface(ABC, Generic[R, D]):
     def _asked(self, ask: Ask) -> R:
         return self._reply(ask_api(ask, self._means))
 
-    def download(self, link: str | Secret, to: Path, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> D:
-        """Stream the file behind a signed link to ``to``, without the token.
+    def download(
+        self, link: str | Secret, to: Path, *, limit_bytes: int = DEFAULT_LIMIT_BYTES, last: int | None = None
+    ) -> D:
+        """Stream the file behind a signed link to ``to``, without the token; with ``last``, so many bytes of its end.
 
-        Raises LinkExpired where a new link is needed, UnexpectedShape where it leads elsewhere than to https or to
-        more than ``limit_bytes``, and OSError where the disk refuses. ``to`` is written when all has come.
+        A store that gives no parts of files sends all of it. Raises LinkExpired where a new link is needed,
+        UnexpectedShape where it leads elsewhere than to https or to more than ``limit_bytes``, and OSError where the
+        disk refuses. ``to`` is written when all has come.
         """
         hidden = Secret(link) if isinstance(link, str) else link
         # A traceback may show the variables of this frame.
         del link
-        return self._file(fetch_link(fetch_of(hidden, to, limit_bytes), self._means))
+        return self._file(fetch_link(fetch_of(hidden, to, limit_bytes, last), self._means))

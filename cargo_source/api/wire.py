@@ -21,7 +21,6 @@ IDLE_SECONDS = 4.0
 """Servers close idle connections after 5 s and more; one that is closed first is not written into by mistake."""
 NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"})
-LINK_HEADERS = {"accept": "*/*", "accept-encoding": "identity"}
 
 
 @cache
@@ -60,7 +59,7 @@ def request_options(step: Ask | Fetch, auth: Bearer) -> dict[str, Any]:
             "headers": step.headers,
             "auth": auth.as_wanted(step),
         }
-    return {"method": "GET", "url": step.link.reveal(), "headers": LINK_HEADERS, "auth": None}
+    return {"method": "GET", "url": step.link.reveal(), "headers": step.headers, "auth": None}
 
 
 def failure_of(error: Exception) -> Failure:

@@ -25,6 +25,7 @@ from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Shape
 from cargo_source.pull.spool import Sheet
 from cargo_source.pull.times import format_time
+from cargo_source.settings import Secret
 
 Row = dict[str, Any]
 
@@ -60,6 +61,9 @@ class Part:
 
 
 WHOLE = Part()
+
+Take = Callable[[list[str], int | None], tuple[int, int]]
+"""Takes the files of an export: see :func:`counted_export`."""
 
 
 @dataclass(frozen=True)
@@ -110,25 +114,40 @@ def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Lan
     a file would look like a smaller table, and one that has a file twice like a whole one. Raises IncompleteRead where
     they stay fewer, or more, than there are.
     """
+
+    def take(links: list[str], total: int | None) -> tuple[int, int]:
+        sheet.clear()
+        got = 0
+        for link in links:
+            got += bring(session, link, shape, sheet, "parquet", ordered=part.limit is not None)
+            session.told(shape.table, got, total)
+        return got, sheet.make_unique()
+
+    return counted_export(session, shape, part, take)
+
+
+def counted_export(session: Session, shape: Shape, part: Part, take: Take) -> Landing:
+    """Have the workspace export the table as parquet, and hold the rows that came against a count of their own.
+
+    ``take`` is given the links of the files and how many rows were counted. It gives how many rows the files hold, and
+    how many of them with keys of their own.
+    Raises IncompleteRead as :func:`export_rows`.
+    """
     first = "" if part.limit is None else f" ORDER BY {part.order} LIMIT {part.limit}"
     body = {"query": f"SELECT {part.columns} {_source(shape, part)}{first}", "format": "parquet"}
     before = count_rows(session, shape, part)
     got = 0
     for attempt in range(1, EXPORTS + 1):
-        sheet.clear()
         # An export only reads, so asking again after a failure does no harm.
         answer = session.client.post("storage/query/download", body, repeatable=True).json()
         landing = Landing(EXPORT, refreshing=bool(answer.get("isRefreshing")))
         try:
-            got = 0
-            for link in answer_links(answer):
-                got += bring(session, link, shape, sheet, "parquet", ordered=part.limit is not None)
-                session.told(shape.table, got, before)
+            got, distinct = take(answer_links(answer), before)
         except LinkExpired:
             if attempt == EXPORTS:
                 raise
             continue
-        if (distinct := sheet.make_unique()) < got:
+        if distinct < got:
             # Where the table itself has rows of one identifier, these are all the same.
             got, before = distinct, count_rows(session, shape, part, f"count(DISTINCT {shape.id_name})")
         if landing.refreshing or before is None or got == before:
@@ -143,7 +162,9 @@ def export_rows(session: Session, shape: Shape, sheet: Sheet, part: Part) -> Lan
     )
 
 
-def bring(session: Session, link: str, shape: Shape, sheet: Sheet, *formats: str, ordered: bool = False) -> int:
+def bring(
+    session: Session, link: str | Secret, shape: Shape, sheet: Sheet, *formats: str, ordered: bool = False
+) -> int:
     """Bring the file of an export into the sheet and count its rows; it has to be of one of ``formats``.
 
     ``ordered`` says that its rows are to stay in their order, for whoever takes the first ones.

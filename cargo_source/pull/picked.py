@@ -40,7 +40,7 @@ class Picked:
 
 def pick_model(session: Session, shape: Shape, pick: Pick) -> Picked:
     """Read the picked rows of a model. Raises what a sync of the model raises."""
-    narrow = _narrowed(shape, pick)
+    narrow = narrowed(shape, pick)
     if pick.limit == 0:
         return kept(sheet_of(session, narrow).finish(), pick, NOTHING)
     part = part_of(session, narrow, pick)
@@ -65,7 +65,7 @@ def _landed(session: Session, shape: Shape, part: Part) -> tuple[Spooled, Landin
     return way.sheet.finish(), landing
 
 
-def _narrowed(shape: Shape, pick: Pick) -> Shape:
+def narrowed(shape: Shape, pick: Pick) -> Shape:
     """Give the shape of what has to come: picked columns, those that the condition reads, and the key."""
     if pick.columns is None:
         return shape

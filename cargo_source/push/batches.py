@@ -16,10 +16,30 @@ BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Incoming:
-    """A table on its way in: its columns, and its rows in batches, which can be taken once."""
+    """A table on its way in: its columns, and its rows in batches, which can be taken once.
+
+    ``left_out`` rows were compared before, and are none of them.
+    """
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
+    left_out: "LeftOut | None" = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows of a table that would change nothing: so many have a record of their key, so many have none."""
+
+    known: int
+    unmatched: int
+
+
+@dataclass(frozen=True)
+class Differing:
+    """The rows of a table that may change something, and how many others there are."""
+
+    reader: pa.RecordBatchReader
+    left_out: LeftOut
 
 
 def arriving(schema: pa.Schema, batches: Iterable[pa.RecordBatch], *failures: type[Exception]) -> Incoming:

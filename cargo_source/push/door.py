@@ -1,6 +1,7 @@
 """Anything tabular, as Arrow batches: frames, relations, readers, parquet files, queries on a database."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cargo_source.errors import BadSettings
-from cargo_source.push.batches import BATCH, Incoming, arriving
+from cargo_source.push.batches import BATCH, Differing, Incoming, arriving
 from cargo_source.push.frames import pandas_frame, polars_frame
 from cargo_source.push.queries import check_duckdb, dlt_relation, query
 
@@ -37,6 +38,8 @@ def incoming(data: Any, database: Any = None) -> Incoming:
         return query(data, database)
     if isinstance(data, str | Path):
         return _parquet(Path(data))
+    if isinstance(data, Differing):
+        return replace(arriving(data.reader.schema, data.reader), left_out=data.left_out)
     for opens in (pandas_frame, polars_frame, _rows, _arrow, _relation):
         if (found := opens(data)) is not None:
             return found

@@ -3,7 +3,7 @@
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from cargo_source.pull import sql
 from cargo_source.pull.records import Model
 from cargo_source.pull.session import Session, Watch
 from cargo_source.pull.times import format_time
-from cargo_source.push.batches import Incoming
+from cargo_source.push.batches import Incoming, LeftOut
 from cargo_source.push.compare import MODES, PAIRED, Comparison, Mode
 from cargo_source.push.door import incoming
 from cargo_source.push.facts import Counts, Facts
@@ -85,9 +85,7 @@ class Planning:
         came = incoming(data, database)
         if self.target.takes_ingest:
             self.target = hooked(self.target, came.schema, self.wish.mode)
-        wished = _with_key(self.wish.columns, self.wish.key, came.schema.names)
-        mapping, left = self.target.mapping(came.schema.names, wished, self.wish.key)
-        key = self.target.key_of(mapping, self.wish.key)
+        mapping, key, left = mapped(self.target, self.wish, came.schema.names)
         if left and self.wish.columns is None:
             self.notes.append(f"not pushed: {', '.join(left)}, which a load has added")
         self._check(mapping, key, workspace)
@@ -98,7 +96,7 @@ class Planning:
             self.ledger.let_settle(self.target.model.uuid, self.session.sleep)
             comparison = self._comparison(store, [each.mapped for each in columns], place, workspace)
             bring_in = partial(self._bring_in, store.db, came, columns, place)
-            found = self._compared(store, comparison, bring_in)
+            found = self._compared(store, comparison, bring_in, came.left_out)
             facts = Facts(
                 plan_id=uuid.uuid4().hex,
                 made_at=format_time(now),
@@ -210,14 +208,16 @@ class Planning:
         by_identity = self.target.is_identity(columns[place].slug)
         return Comparison(db, columns, place, self.wish.mode, self.wish.nulls, by_identity, tracked)
 
-    def _compared(self, store: PlanStore, comparison: Comparison, bring_in: Meanwhile) -> dict[str, Any]:
+    def _compared(
+        self, store: PlanStore, comparison: Comparison, bring_in: Meanwhile, left_out: LeftOut | None
+    ) -> dict[str, Any]:
         watched = watchers(self.session, self.target.model, self.models, self.target.shape)
         columns = [mapped.column for mapped in comparison.columns]
         present = Present(self.session, self.target, watch=self.watch)
         # What comes from both sides comes side by side: each waits for something else.
         with present.view(store.db, "present", columns, watched.fields, bring_in) as picked:
             comparison.make("changes", "refused")
-            counts = count(store, comparison)
+            counts = with_left_out(count(store, comparison), left_out)
             self._settle(store.db, comparison)
             touched(store.db, comparison, sorted(watched.fields - {"_id"}))
             radius = watched.radius(Touched(store.db, "present", "after", "removed"))
@@ -240,6 +240,12 @@ class Planning:
             "cells": _counted(store.db, changed),
             "reasons": _counted(store.db, why),
         }
+
+
+def mapped(target: Target, wish: Wish, names: Sequence[str]) -> tuple[dict[str, Mapped], str, list[str]]:
+    """Find where each of the source's columns goes, its key, and what is left out of it. Raises BadSettings."""
+    found, left = target.mapping(names, _with_key(wish.columns, wish.key, names), wish.key)
+    return found, target.key_of(found, wish.key), left
 
 
 def _with_key(columns: Columns, key: str, names: Sequence[str]) -> Columns:
@@ -277,6 +283,19 @@ def count(store: PlanStore, comparison: Comparison) -> Counts:
         refused=refused,
         known=known,
         untracked=untracked,
+    )
+
+
+def with_left_out(counts: Counts, left_out: LeftOut | None) -> Counts:
+    """Add the rows that were compared before."""
+    if left_out is None:
+        return counts
+    return replace(
+        counts,
+        source=counts.source + left_out.known + left_out.unmatched,
+        known=counts.known + left_out.known,
+        unchanged=counts.unchanged + left_out.known,
+        unmatched=counts.unmatched + left_out.unmatched,
     )
 
 

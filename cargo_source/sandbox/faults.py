@@ -30,6 +30,7 @@ KINDS = (
     "refreshing",  # isRefreshing is true
     "extra_fields",  # every object of the list has a field that nobody knows
     "unknown_enum",  # status, kind and type hold a value that nobody knows
+    "no_ranges",  # the store of the links sends whole files to who asks for a part
     "expired_link",  # links are expired when given, or when fetched
     "lost_answer",  # what was asked for is done, then the connection is reset
     "late_commit",  # the connection is reset at once, and what was asked for is done after `seconds`

@@ -1,0 +1,247 @@
+"""Spark, with its workers on this machine: what is read is what is there, and what is pushed is what differs."""
+
+import pickle
+import random
+from contextlib import closing
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+pytest.importorskip("pyspark", reason="installed by `make test-all`")
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import functions as F  # noqa: N812 - so Spark's own documentation calls it
+
+from cargo_source import Workspace
+from cargo_source.errors import BadSettings
+from cargo_source.push.brakes import Limits
+from cargo_source.sandbox import exports
+from cargo_source.spark import CargoDataSource, register
+from cargo_source.spark.source import Access, Carried, FilePartition, WholePartition
+from tests.small import small_box
+from tests.spark.cluster import session
+
+pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore:PySpark does not yet")]
+COMPANIES = 130
+FREE = Limits(None, None, None, allow_empty=True, allow_no_known_key=True)
+
+
+@pytest.fixture(scope="module")
+def spark():
+    with closing_session(session("local[2]")) as made:
+        yield made
+
+
+def closing_session(made):
+    made.close = made.stop
+    return closing(made)
+
+
+@pytest.fixture(autouse=True)
+def files_of_50(monkeypatch):
+    """Exports of several files."""
+    monkeypatch.setattr(exports, "ROWS_PER_FILE", 50)
+
+
+@pytest.fixture
+def box(spark):
+    with small_box(49, companies=COMPANIES) as own:
+        register(spark, own.token, own.url)
+        yield own
+
+
+@pytest.fixture
+def ws(box):
+    with Workspace(box.token, box.url) as opened:
+        yield opened
+
+
+def load(spark, model="default.companies", **options):
+    return spark.read.format("cargo").option("model", model).options(**options).load()
+
+
+def rows_of(frame):
+    return sorted(frame.toArrow().to_pylist(), key=lambda row: row["_id"])
+
+
+def test_a_model_is_read_as_it_is(spark, box, ws):
+    """Each file of the export is a partition; rows, columns and types are those that a notebook gets."""
+    frame = load(spark)
+    assert frame.rdd.getNumPartitions() == 3
+    truth = ws.read("default.companies").arrow().sort_by("_id")
+    assert frame.columns == [*truth.schema.names, "_cargo_extra"]
+    found = frame.drop("_cargo_extra").toArrow().sort_by("_id")
+    assert found.to_pylist() == truth.to_pylist()
+    assert [found.schema.field(name).type for name in truth.schema.names] == truth.schema.types
+
+
+@pytest.mark.parametrize("columns", ["domain, employees_count", '["domain", "employeesCount"]'])
+def test_columns_are_picked_by_any_of_their_names(spark, box, ws, columns):
+    """With commas, or as a list in JSON; nothing else travels."""
+    frame = load(spark, columns=columns)
+    assert frame.columns == ["domain", "employees_count"]
+    truth = ws.read("default.companies", columns=["domain", "employees_count"]).df()
+    assert sorted(map(str, frame.toArrow().to_pylist())) == sorted(map(str, pa.Table.from_pandas(truth).to_pylist()))
+
+
+def test_what_the_columns_do_not_take_is_kept(spark, box, ws):
+    """A value of another type than declared is not lost, as in a sync."""
+    kept = ws.read("hubspot.contacts")
+    extras = kept.extras
+    frame = load(spark, "hubspot.contacts")
+    assert frame.where(F.col("_cargo_extra").isNotNull()).count() == extras
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("storage/query*", "forbidden"), ("exports/*", "html_200")], ids=["no export", "no ends"]
+)
+def test_one_task_reads_what_cannot_be_shared(spark, box, ws, path, kind):
+    """Without an export, or one that cannot be counted ahead, all rows come all the same."""
+    truth = ws.read("default.companies").arrow().sort_by("_id").to_pylist()
+    box.faults.add(path=path, kind=kind, count=1 if kind == "html_200" else None)
+    frame = load(spark)
+    assert frame.rdd.getNumPartitions() == 1
+    box.faults.clear()
+    if kind == "forbidden":
+        box.faults.add(path=path, kind=kind)
+    assert frame.drop("_cargo_extra").toArrow().sort_by("_id").to_pylist() == truth
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"model": "default.compnies"}, "did you mean 'default.companies'"),
+        ({"columns": "domian"}, "has no column 'domian' .did you mean 'domain'"),
+        ({"columns": "[1]"}, "names with commas"),
+        ({"token": "x"}, "token: no such option"),
+        ({"model": ""}, "say which model"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(spark, box, options, told):
+    """With a suggestion, and before a row is asked for."""
+    with pytest.raises(AnalysisException, match=told):
+        load(spark, **{"model": "default.companies", **options})
+
+
+def test_a_workspace_has_to_be_named(spark, box):
+    """Who did not register the source is told how."""
+    spark.dataSource.register(CargoDataSource)
+    with pytest.raises(AnalysisException, match=r"call cargo_source.spark.register"):
+        load(spark)
+
+
+def test_tasks_have_no_token(box):
+    """What goes to them holds the link of one file; the token only where a task reads a whole model."""
+    access = Access(Carried(box.token), box.url)
+    source = type("Cargo", (CargoDataSource,), {"access": access})({"model": "default.companies"})
+    reader = source.reader(source.schema())
+    assert type(source).access is None
+    token = box.token.encode()
+    assert token not in pickle.dumps(reader)
+    parts = reader.partitions()
+    assert {type(part) for part in parts} == {FilePartition}
+    for part in parts:
+        assert token not in pickle.dumps(part)
+        assert "signature" not in repr(vars(part))
+    box.faults.add(path="storage/query*", kind="forbidden")
+    (whole,) = reader.partitions()
+    assert isinstance(whole, WholePartition)
+    assert box.token not in repr(vars(whole))
+
+
+def test_plans_show_no_token(spark, box, capsys):
+    """Spark explains what it does, and shows options."""
+    frame = load(spark)
+    frame.explain(extended=True)
+    assert box.token not in capsys.readouterr().out + repr(frame)
+
+
+def changed(rows, dice):
+    """A frame of known and new rows, of which some differ, with keys that are shared, empty or lacking."""
+    frame = rows.sample(frac=0.8, random_state=dice.randrange(1 << 30)).reset_index(drop=True)
+    for name, draw in (
+        ("employees_count", lambda: dice.choice([None, 7, 2**53 + 2, 0])),
+        ("industry", lambda: dice.choice([None, "Media", "", "a\0b", "Ünïcode"])),
+        ("growth_rate", lambda: dice.choice([None, 0.1, float("nan"), -0.0])),
+        ("is_customer", lambda: dice.choice([None, True, False])),
+    ):
+        for place in dice.sample(range(len(frame)), 8):
+            frame.loc[place, name] = draw()
+    new = frame.head(5).assign(domain=[f"new-{dice.random()}.example" for _ in range(4)] + [None])
+    twice = frame.sample(3, random_state=1)
+    odd = frame.head(2).assign(domain=["", "b\0d"])
+    return pd.concat([frame, new, twice, odd], ignore_index=True)
+
+
+SCHEMA = "domain string, employees_count bigint, industry string, growth_rate double, is_customer boolean"
+
+
+def told(plan):
+    """What a plan would do, apart from the order and places of rows."""
+    with closing(plan):
+        changes = plan._store.db.execute("SELECT kind, id, key, data, before FROM changes").fetchall()
+        return plan.counts, plan.facts.reasons, sorted(map(repr, changes))
+
+
+@pytest.mark.parametrize("mode", ["insert", "update", "upsert", "fill_empty", "mirror"])
+@pytest.mark.parametrize("nulls", ["write", "skip", "error"])
+def test_a_plan_is_the_same_whoever_compares(spark, box, ws, mode, nulls):
+    """What Spark leaves out changes nothing: the plan is that of the same rows in one frame on one machine."""
+    columns = ["domain", "employees_count", "industry", "growth_rate", "is_customer"]
+    frame = changed(ws.read("default.companies", columns=columns).df(), random.Random(f"{mode} {nulls}"))
+    wish = {"key": "domain", "mode": mode, "nulls": nulls, "limits": FREE}
+    table = pa.table({name: pa.array(frame[name], from_pandas=name != "growth_rate") for name in columns})
+    alone = told(ws.push(table, "default.companies", **wish))
+    cells = [tuple(row.values()) for row in table.to_pylist()]
+    shared = told(ws.push(spark.createDataFrame(cells, SCHEMA), "default.companies", **wish))
+    assert shared == alone
+
+
+def test_only_what_differs_comes_to_the_driver_and_is_sent(spark, box, ws, tmp_path):
+    """A frame of all rows of which three differ: three updates, and nothing when it is pushed again."""
+    some = [row["domain"] for row in rows_of(load(spark))[:3]]
+    frame = load(spark).select(
+        "domain", F.when(F.col("domain").isin(some), "spark").otherwise(F.col("stage")).alias("stage")
+    )
+    ledger = tmp_path / "pushes.duckdb"
+    plan = ws.push(frame, "default.companies", key="domain", mode="update", ledger=ledger)
+    assert plan._store.count("source") == 3
+    assert (plan.counts.source, plan.counts.known, plan.counts.updates) == (COMPANIES, COMPANIES, 3)
+    assert plan.line.startswith("updates 3 of 130 companies")
+    assert plan.apply().updated == 3
+    assert sorted(row["domain"] for row in box.truth_rows(plan.facts.model_uuid) if row["stage"] == "spark") == sorted(
+        some
+    )
+    again = ws.push(frame, "default.companies", key="domain", mode="update", ledger=ledger)
+    assert (again.counts.changes, again._store.count("source")) == (0, 0)
+    assert not again.brakes
+
+
+def test_brakes_count_all_rows(spark, box, ws):
+    """What was left out counts as known, so that no share is of the rest alone; what is empty is refused."""
+    frame = load(spark).select("domain", F.lit("spark").alias("stage"))
+    plan = ws.push(frame, "default.companies", key="domain", mode="update")
+    assert "update or remove 130 of 130 rows" in plan.brakes[0]
+    nothing = ws.push(frame.limit(0), "default.companies", key="domain", mode="update")
+    assert "the source has no rows" in nothing.brakes[0]
+
+
+def test_columns_that_spark_cannot_compare_are_compared_all_the_same(spark, box, ws):
+    """Nested values go to the driver with every row that has a record."""
+    table = ws.read("default.companies", columns=["domain", "technologies"]).arrow()
+    frame = spark.createDataFrame(
+        [tuple(row.values()) for row in table.to_pylist()], "domain string, technologies string"
+    )
+    frame = frame.withColumn("technologies", F.from_json("technologies", "array<string>"))
+    plan = ws.push(frame, "default.companies", key="domain", mode="update")
+    assert plan.counts.known == COMPANIES
+    assert plan._store.count("source") == COMPANIES
+    assert plan.counts.updates == 0
+
+
+def test_wrong_wishes_are_refused_before_spark_does_anything(spark, box, ws):
+    """An unknown column, with a suggestion; a frame that would be costly is not even looked at."""
+    frame = spark.range(3).withColumn("x", F.raise_error(F.lit("somebody looked")))
+    with pytest.raises(BadSettings, match="'id' is Cargo's own"):
+        ws.push(frame, "default.companies", key="domain")
