@@ -11,7 +11,7 @@ ORCHESTRATORS := $(patsubst %,.venv-%/.installed,airflow dagster prefect)
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-ci lint types layers unit witness notebooks airflow dagster prefect needs soak figures bench bench-all clean
+.PHONY: help demo docs test test-all test-ci lint types layers unit witness notebooks airflow dagster prefect needs soak figures bench bench-all clean
 
 help:  ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ layers: $(STAMP)  ## Check that imports point down the layers
 
 unit: $(STAMP)  ## Run the tests
 	$(PYTEST)
+
+docs: $(STAMP)  ## Write what is generated in README.md and docs/ anew, the demo's output too
+	UPDATE_DOCS=1 $(BIN)/pytest -q -n 0 -m "" tests/docs/test_parts.py
 
 witness: needs $(STAMP) $(CLIENT)  ## Let the vendor's own client read the sandbox (node, npm)
 	$(BIN)/pytest -m node $(WITNESS)

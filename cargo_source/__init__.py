@@ -2,7 +2,7 @@
 
 >>> import dlt
 >>> from cargo_source import cargo
->>> dlt.pipeline("cargo", destination="duckdb", dataset_name="cargo").run(cargo())  # doctest: +SKIP
+>>> dlt.pipeline("warehouse", destination="duckdb", dataset_name="cargo").run(cargo())  # doctest: +SKIP
 """
 
 from typing import TYPE_CHECKING, Any

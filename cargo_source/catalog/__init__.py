@@ -1,7 +1,7 @@
 """NAME: what a Cargo workspace holds, as data. No input or output happens here.
 
 Each entity of the platform is one :class:`~cargo_source.catalog.entity.Entity`. To add one, write its entry in the
-file of its group; paging, cursor, typing, the row in the README and the conformance tests follow.
+file of its group; paging, cursor, typing, the row in docs/tables.md and the conformance tests follow.
 """
 
 from cargo_source.catalog import (

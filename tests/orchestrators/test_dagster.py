@@ -13,7 +13,7 @@ from tests.target import Target
 pytestmark = [pytest.mark.dagster, pytest.mark.timeout(600)]
 
 TIMES = {"runs": "updatedAt", "spans": "executionStartedAt", "traces": "startedAt", "changes": "createdAt"}
-"""Which time of a row says that it belongs to a window, as the README has it."""
+"""Which time of a row says that it belongs to a window, as docs/sync.md has it."""
 LISTS = ("agents", "segments", "plays", "models", "users")
 EVERYBODY = "SELECT domain, 'qualified' AS stage FROM cargo.default__companies"
 
