@@ -1,5 +1,5 @@
 # Everything that a fresh clone needs is Python (3.11 or newer) with venv, make and git; test-all and witness also take
-# node (18 or newer) with npm, and Debian's chromium.
+# node (18 or newer) with npm, Debian's chromium, and Java (17 or newer).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ ORCHESTRATORS := $(patsubst %,.venv-%/.installed,airflow dagster prefect)
 PYTEST := $(BIN)/pytest -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-all test-ci lint types layers unit witness notebooks airflow dagster prefect needs soak figures bench bench-all clean
+.PHONY: help demo docs test test-all test-ci lint types layers unit witness notebooks airflow dagster prefect spark needs soak figures bench bench-all clean
 
 help:  ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,7 +30,7 @@ demo: $(STAMP)  ## Run the main job on the embedded sandbox: two syncs with a da
 
 test: lint types layers unit  ## Pass the checks that need only Python: lint, types, layers, tests but for those marked long
 
-test-all: needs lint types layers $(ALL) $(CLIENT) $(ORCHESTRATORS)  ## Pass all checks, with coverage, tests that take long, the orchestrators, the notebooks, the vendor's own client (node, npm) and a browser (chromium)
+test-all: needs lint types layers $(ALL) $(CLIENT) $(ORCHESTRATORS)  ## Pass all checks, with coverage, tests that take long, the orchestrators, Spark (java), the notebooks, the vendor's own client (node, npm) and a browser (chromium)
 	$(PYTEST) --cov --cov-report= -m ""
 
 test-ci: needs lint types layers $(ALL) $(CLIENT) $(ORCHESTRATORS)  ## The same but for Airflow's real scheduler, which takes many minutes
@@ -58,6 +58,9 @@ witness: needs $(STAMP) $(CLIENT)  ## Let the vendor's own client read the sandb
 notebooks: $(ALL)  ## Run the notebooks, and hold what they show against what is committed and what is so
 	$(BIN)/pytest -m notebooks tests/notebooks
 
+spark: $(ALL)  ## Read and push with Spark, on a cluster of this machine too (java)
+	$(BIN)/pytest -m spark tests/spark
+
 soak: $(STAMP)  ## Play the properties at length: of syncs and of pushes; goes on where it was stopped
 	$(BIN)/python -m tests.soak
 
@@ -80,8 +83,9 @@ prefect: $(STAMP) .venv-prefect/.installed  ## Run the story of Prefect, in an e
 	@touch $@
 
 needs:
-	@missing=; for each in node npm chromium; do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
-	if [ -z "$$missing" ]; then node -e 'process.exit(+(parseInt(process.versions.node) < 18))' || missing=" node 18"; fi; \
+	@missing=; for each in node npm chromium java; do command -v $$each >/dev/null || missing="$$missing $$each"; done; \
+	case "$$missing" in *node*) ;; *) node -e 'process.exit(+(parseInt(process.versions.node) < 18))' || missing="$$missing node-18";; esac; \
+	case "$$missing" in *java*) ;; *) test "$$(java -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p')" -ge 17 || missing="$$missing java-17";; esac; \
 	if [ -n "$$missing" ]; then echo "This machine lacks:$$missing. \`make test\` needs only Python." >&2; exit 2; fi
 
 figures: $(STAMP)  ## Measure requests, seconds and memory of a first and a second sync

@@ -296,7 +296,12 @@ class Workspace:
             with self._asking() as session:
                 chosen = choose(list_models(session, FOLD), [facts.model_uuid])[0]
                 target = Target(chosen, shape_model(session, chosen, FOLD))
-                return Applying(session, target, store, facts, ledger, watch=watch).run()
+                try:
+                    return Applying(session, target, store, facts, ledger, watch=watch).run()
+                finally:
+                    if target.takes_ingest:
+                        # It may have columns now that it had not.
+                        self.refresh()
 
         return Plan(store, facts, limits, apply).watched(watch)
 

@@ -48,6 +48,10 @@ COMPARED: dict[Type, tuple[type[DataType], ...]] = {
 }
 """Which columns of a frame Spark compares with which of a model: those where equal to it is equal to everybody."""
 KEYS: dict[Type, tuple[type[DataType], ...]] = {"text": (StringType,), "integer": _WHOLE, "number": _WHOLE}
+PART = 100_000
+"""About how many rows come to the driver at once."""
+OURS = "cargo_of_a_push"
+"""What the data source is called that reads the model: the session's own may be of another workspace."""
 EXACT = 2**53
 """Up to here whole numbers and numbers are the same."""
 
@@ -56,9 +60,13 @@ def differing(frame: DataFrame, target: Target, wish: Wish, settings: Settings) 
     """Give the rows of a frame that may change something in a model, with how many others there are.
 
     A mirror needs all of them, as a row that is missing says that its record is to go; so does a key that Spark cannot
-    compare. Raises BadSettings for what cannot be pushed, before Spark does anything.
+    compare, or one of which a model that takes rows by a hook holds digests. Raises BadSettings for what cannot be
+    pushed, before Spark does anything.
     """
     check_names(frame.columns)
+    target.check(allow_connector_models=wish.allow_connector_models)
+    if target.takes_ingest:
+        return _whole(frame, target)
     columns, key, _left = mapped(target, wish, frame.columns)
     places = {name: frame.columns.index(name) for name in columns}
     # By their place: Spark takes names that differ by case alone for one.
@@ -70,22 +78,35 @@ def differing(frame: DataFrame, target: Target, wish: Wish, settings: Settings) 
     ]
     match = next(pair for pair in pairs if names[pair.name] == key)
     if wish.mode == "mirror" or not match.is_key:
-        log.info("%s: all rows are compared by the driver", target.label)
-        return Differing(_reader(source, names), LeftOut(0, 0))
-    make_known(frame.sparkSession, settings)
+        return _whole(frame, target)
+    make_known(frame.sparkSession, settings, OURS)
     others = [pair for pair in pairs if pair is not match]
     if dull := [names[pair.name] for pair in others if not pair.is_compared]:
         log.info("%s: %s: compared by the driver, so all rows with a record go there", target.label, ", ".join(dull))
     compared = Comparing(target, wish, match, others).of(source)
     compared.persist(StorageLevel.DISK_ONLY)
     try:
-        told = compared.agg(*(F.count_if(~F.col("stays") & test) for test in (F.col("known"), ~F.col("known")))).first()
-        known, unmatched = told or (0, 0)
-        reader = _reader(compared.where("stays").select("cells.*"), names, compared)
+        stays, known, unmatched = _counted(compared)
+        # Cells of a row are few; of parts that hold next to nothing there may be hundreds, and each is a job.
+        rows = compared.where("stays").select("cells.*").coalesce(1 + stays // PART)
+        reader = _reader(rows, names, compared)
     except BaseException:
         compared.unpersist()
         raise
     return Differing(reader, LeftOut(known, unmatched))
+
+
+def _whole(frame: DataFrame, target: Target) -> Differing:
+    log.info("%s: all rows are compared by the driver", target.label)
+    places = [f"s{place}" for place in range(len(frame.columns))]
+    return Differing(_reader(frame.toDF(*places), dict(zip(places, frame.columns, strict=True))), LeftOut(0, 0))
+
+
+def _counted(compared: DataFrame) -> tuple[int, int, int]:
+    """Count the rows that stay, and of the others those that have a record and those that have none."""
+    left = [~F.col("stays") & test for test in (F.col("known"), ~F.col("known"))]
+    stays, known, unmatched = compared.agg(*map(F.count_if, (F.col("stays"), *left))).collect()[0]
+    return stays, known, unmatched
 
 
 @dataclass(frozen=True)
@@ -179,7 +200,7 @@ class Comparing:
         pairs = [self.key, *self.others]
         there = [pair for pair in pairs if pair.mapped.column.field in fields]
         spark = source.sparkSession
-        reader = spark.read.format("cargo").option("model", self.target.model.uuid)
+        reader = spark.read.format(OURS).option("model", self.target.model.uuid)
         columns = [pair.mapped.column.name for pair in there]
         present = reader.option("columns", json.dumps(columns)).load().toDF(*(pair.there for pair in there))
         missing = [F.lit(None).cast("string").alias(pair.there) for pair in pairs if pair not in there]

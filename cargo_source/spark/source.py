@@ -93,11 +93,11 @@ def register(spark: SparkSession, token: str | Secret | None = None, url: str | 
     make_known(spark, find_settings(hidden, url))
 
 
-def make_known(spark: SparkSession, settings: Settings) -> None:
-    """Register the data source with settings that were found already."""
+def make_known(spark: SparkSession, settings: Settings, name: str = "cargo") -> None:
+    """Register the data source under a name, with settings that were found already."""
     access = Access(Carried(settings.token.reveal()), settings.url)
     # A class that is made here is carried whole, with what it holds; one of a module by its name alone.
-    spark.dataSource.register(type("Cargo", (CargoDataSource,), {"access": access}))
+    spark.dataSource.register(type("Cargo", (CargoDataSource,), {"access": access, "called": name}))
 
 
 class CargoDataSource(DataSource):
@@ -105,6 +105,7 @@ class CargoDataSource(DataSource):
 
     access: ClassVar[Access | None] = None
     """Set by :func:`register`."""
+    called: ClassVar[str] = "cargo"
 
     def __init__(self, options: MutableMapping[str, str]) -> None:
         super().__init__(options)
@@ -117,7 +118,7 @@ class CargoDataSource(DataSource):
     @classmethod
     def name(cls) -> str:
         """What ``format`` calls it."""
-        return "cargo"
+        return cls.called
 
     def schema(self) -> StructType:
         """Ask the workspace which columns the model has."""

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def environment_in(folder: Path, box) -> dict[str, str]:
         "CARGO_API_TOKEN": box.token,
         "CARGO_API_URL": box.url,
         "HOME": str(folder),
+        "PYSPARK_PYTHON": sys.executable,
         "DLT_DATA_DIR": str(folder / "dlt"),
         "RUNTIME__DLTHUB_TELEMETRY": "false",
     }
@@ -136,7 +138,14 @@ class Reader:
 PLAYED = {page.name: [block for block in blocks_of(page) if not block.not_run] for page in PAGES}
 
 
-@pytest.mark.parametrize("name", [name for name, found in PLAYED.items() if {b.language for b in found} - SHOWN])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.spark if name == "spark.md" else ())
+        for name, found in PLAYED.items()
+        if {block.language for block in found} - SHOWN
+    ],
+)
 def test_a_page_runs_as_it_stands(name, own, loaded, tmp_path):
     """Whoever types what a page says, from top to bottom, gets there."""
     folder = tmp_path / "folder"

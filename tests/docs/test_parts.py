@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from cargo_source.assumptions import PROBES
 from cargo_source.catalog import ENTITIES
 from cargo_source.catalog.entity import Derived, Entity, Gated, Unfolded, Window
 from cargo_source.cli import app
+from cargo_source.push.sizes import MOST
 from cargo_source.sandbox import faults as faults_module
 from cargo_source.views import VIEWS
 from tests.docs.pages import ROOT, part, put
@@ -177,7 +179,32 @@ def demo_part() -> str:
     return "\n".join(["```text", *shown, "```"])
 
 
+def requests() -> str:
+    """How long it takes to send many rows, by what a request holds and how many there are in a second."""
+    lines = [
+        "| rows | requests | 4 in flight | 16 in flight | where 5 a second are let through |",
+        "|---|---|---|---|---|",
+    ]
+    for rows, kind, told in (
+        (1_000_000, "update", "updated"),
+        (100_000_000, "update", "updated"),
+        (1_000_000, "create", "created"),
+        (100_000_000, "create", "created"),
+    ):
+        calls = rows // MOST[kind]
+        cells = [spoken(timedelta(seconds=calls / rate)) for rate in (4 / 0.2, 16 / 0.2, 5)]
+        lines.append(f"| {rows:,} {told} | {calls:,} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def spoken(time: timedelta) -> str:
+    """A time as people say it."""
+    hours, seconds = divmod(round(time.total_seconds()), 3600)
+    return f"{hours} h {seconds // 60} min" if hours else f"{seconds // 60} min {seconds % 60} s"
+
+
 GENERATED = {
+    "requests": ("docs/spark.md", requests),
     "entities": ("docs/tables.md", entities),
     "permissions": ("docs/security.md", permissions),
     "landing": ("docs/security.md", landing),

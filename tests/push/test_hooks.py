@@ -48,6 +48,14 @@ def test_rows_are_taken_once_with_a_digest_of_their_key(own, ledger):
     assert [kind for kind, _, _ in written(own, since)] == ["ingest"]
 
 
+def test_columns_that_came_with_a_push_are_known_to_the_next_one(own, ledger):
+    """In the same workspace, which asks only once what there is."""
+    with opened(own) as ws:
+        assert planned(ws, forms(3), ledger).apply().created == 3
+        plan = planned(ws, forms(4), ledger)
+    assert (plan.counts.creates, plan.counts.unchanged) == (1, 3)
+
+
 @pytest.mark.parametrize("kind", ["lost_answer", "reset", "cut"])
 def test_an_answer_that_is_lost_makes_no_row_twice(own, ledger, kind):
     """What was sent is looked for by its digest, also where the model has the column only since then."""

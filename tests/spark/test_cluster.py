@@ -8,9 +8,6 @@ from collections import Counter
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-
-pytest.importorskip("pyspark", reason="installed by `make test-all`")
-
 from pyspark.sql import functions as F  # noqa: N812 - so Spark's own documentation calls it
 
 from cargo_source import Workspace

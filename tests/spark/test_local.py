@@ -7,9 +7,6 @@ from contextlib import closing
 import pandas as pd
 import pyarrow as pa
 import pytest
-
-pytest.importorskip("pyspark", reason="installed by `make test-all`")
-
 from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F  # noqa: N812 - so Spark's own documentation calls it
 
@@ -245,3 +242,18 @@ def test_wrong_wishes_are_refused_before_spark_does_anything(spark, box, ws):
     frame = spark.range(3).withColumn("x", F.raise_error(F.lit("somebody looked")))
     with pytest.raises(BadSettings, match="'id' is Cargo's own"):
         ws.push(frame, "default.companies", key="domain")
+
+
+def test_a_model_that_takes_rows_by_a_hook_takes_them_all(spark, box, ws, tmp_path):
+    """Spark knows nothing of digests: the driver compares, and the second push sends nothing."""
+    frame = spark.range(130).select(F.concat(F.lit("key "), F.col("id")).alias("formKey"), F.lit("demo").alias("form"))
+    wish = {"key": "formKey", "mode": "insert", "ledger": tmp_path / "pushes.duckdb"}
+    assert ws.push(frame, "http.website_forms", **wish).apply().created == 130
+    assert ws.push(frame, "http.website_forms", **wish).counts.changes == 0
+
+
+def test_a_connectors_model_is_refused_before_spark_does_anything(spark, box, ws):
+    """As for any other table, with the switch."""
+    frame = spark.range(3).select(F.raise_error(F.lit("somebody looked")).cast("string").alias("email"))
+    with pytest.raises(BadSettings, match="allow_connector_models"):
+        ws.push(frame, "hubspot.contacts", key="email")
