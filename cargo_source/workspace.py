@@ -7,7 +7,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -245,11 +245,11 @@ class Workspace:
         watch: Watch,
     ) -> Plan:
         remembered = self._ledger(ledger, database)
-        with self._asking() as session:
+        with self._asking() as session, ExitStack() as compared:
             chosen = (self.model(model) if isinstance(model, str) else model).model
             target = Target(chosen, shape_model(session, chosen, FOLD))
             if is_of_spark(data):
-                data = _differing(data, target, wish, self._settings)
+                data = compared.enter_context(_differing(data, target, wish, self._settings))
             planning = Planning(session, target, list_models(session, FOLD), remembered, wish, watch)
             store, facts = planning.plan(data, database)
         return self._plan(store, facts, remembered, limits, watch)
@@ -329,7 +329,7 @@ def is_of_spark(data: Any) -> bool:
     return type(data).__module__.startswith("pyspark.sql.") and hasattr(data, "mapInArrow")
 
 
-def _differing(frame: Any, target: Target, wish: Wish, settings: Settings) -> Any:
+def _differing(frame: Any, target: Target, wish: Wish, settings: Settings) -> AbstractContextManager[Any]:
     from cargo_source.spark.narrowing import differing
 
     return differing(frame, target, wish, settings)

@@ -7,6 +7,7 @@ what is found here may be too much and never too little: a row stays where anyth
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -42,7 +43,8 @@ _WHOLE = (ByteType, ShortType, IntegerType, LongType)
 COMPARED: dict[Type, tuple[type[DataType], ...]] = {
     "text": (StringType,),
     "integer": _WHOLE,
-    "number": (*_WHOLE, FloatType, DoubleType),
+    # A float of 32 bits is pushed as it is written: 0.1, which as a double is another number.
+    "number": (*_WHOLE, DoubleType),
     "boolean": (BooleanType,),
     "timestamp": (TimestampType,),
 }
@@ -56,7 +58,8 @@ EXACT = 2**53
 """Up to here whole numbers and numbers are the same."""
 
 
-def differing(frame: DataFrame, target: Target, wish: Wish, settings: Settings) -> Differing:
+@contextmanager
+def differing(frame: DataFrame, target: Target, wish: Wish, settings: Settings) -> Iterator[Differing]:
     """Give the rows of a frame that may change something in a model, with how many others there are.
 
     A mirror needs all of them, as a row that is missing says that its record is to go; so does a key that Spark cannot
@@ -66,34 +69,32 @@ def differing(frame: DataFrame, target: Target, wish: Wish, settings: Settings) 
     check_names(frame.columns)
     target.check(allow_connector_models=wish.allow_connector_models)
     if target.takes_ingest:
-        return _whole(frame, target)
+        yield _whole(frame, target)
+        return
     columns, key, _left = mapped(target, wish, frame.columns)
     places = {name: frame.columns.index(name) for name in columns}
     # By their place: Spark takes names that differ by case alone for one.
     source = frame.toDF(*(f"s{place}" for place in range(len(frame.columns))))
     source = source.select(*(f"s{place}" for place in places.values()))
     names = {f"s{place}": name for name, place in places.items()}
-    pairs = [
-        Pair(f"s{places[name]}", each, source.schema[f"s{places[name]}"].dataType) for name, each in columns.items()
-    ]
+    kinds = dict(zip(source.columns, (field.dataType for field in source.schema), strict=True))
+    pairs = [Pair(name, columns[called], kinds[name]) for name, called in names.items()]
     match = next(pair for pair in pairs if names[pair.name] == key)
     if wish.mode == "mirror" or not match.is_key:
-        return _whole(frame, target)
+        yield _whole(frame, target)
+        return
     make_known(frame.sparkSession, settings, OURS)
     others = [pair for pair in pairs if pair is not match]
     if dull := [names[pair.name] for pair in others if not pair.is_compared]:
         log.info("%s: %s: compared by the driver, so all rows with a record go there", target.label, ", ".join(dull))
-    compared = Comparing(target, wish, match, others).of(source)
-    compared.persist(StorageLevel.DISK_ONLY)
+    compared = Comparing(target, wish, match, others).of(source).persist(StorageLevel.DISK_ONLY)
     try:
         stays, known, unmatched = _counted(compared)
         # Cells of a row are few; of parts that hold next to nothing there may be hundreds, and each is a job.
         rows = compared.where("stays").select("cells.*").coalesce(1 + stays // PART)
-        reader = _reader(rows, names, compared)
-    except BaseException:
+        yield Differing(_reader(rows, names), LeftOut(known, unmatched))
+    finally:
         compared.unpersist()
-        raise
-    return Differing(reader, LeftOut(known, unmatched))
 
 
 def _whole(frame: DataFrame, target: Target) -> Differing:
@@ -125,17 +126,22 @@ class Pair:
     @property
     def is_compared(self) -> bool:
         """Whether Spark can say that two cells are the same."""
-        return isinstance(self.kind, COMPARED.get(self.mapped.column.type, ()))
+        return self._is_among(COMPARED)
 
     @property
     def is_key(self) -> bool:
         """Whether rows can be joined by it."""
-        return isinstance(self.kind, KEYS.get(self.mapped.column.type, ()))
+        return self._is_among(KEYS)
+
+    def _is_among(self, kinds: Mapping[Type, tuple[type[DataType], ...]]) -> bool:
+        """Say whether it is of one of these kinds; a text that is compared without case or accents is of none."""
+        plain = self.kind == StringType() if isinstance(self.kind, StringType) else True
+        return plain and isinstance(self.kind, kinds.get(self.mapped.column.type, ()))
 
     @property
     def is_inexact(self) -> Column:
         """Whether a whole number is too large to be told from others."""
-        if self.mapped.column.type == "number" and isinstance(self.kind, _WHOLE):
+        if isinstance(self.kind, LongType):
             return F.coalesce(F.abs(F.col(self.name).cast("decimal(20, 0)")) > EXACT, F.lit(False))
         return F.lit(False)
 
@@ -209,23 +215,19 @@ class Comparing:
         return present.groupBy(self.key.there).agg(F.count(F.lit(1)).alias("records"), *firsts)
 
 
-def _reader(frame: DataFrame, names: Mapping[str, str], kept: DataFrame | None = None) -> pa.RecordBatchReader:
-    """Bring a frame to the driver as Arrow, one part of it at a time; ``kept`` is let go of when all has come."""
+def _reader(frame: DataFrame, names: Mapping[str, str]) -> pa.RecordBatchReader:
+    """Bring a frame to the driver as Arrow, one part of it at a time."""
     schema: pa.Schema = frame.limit(0).toArrow().schema
+    named = pa.schema([field.with_name(names[field.name]) for field in schema])
     # A stream of Arrow is bytes to Spark, so that rows need not become objects on their way.
     streams = frame.mapInArrow(_streamed, "stream binary")
 
     def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            for row in streams.toLocalIterator(prefetchPartitions=True):
-                with pa.ipc.open_stream(bytes(row.stream)) as stream:
-                    for batch in stream:
-                        yield batch.rename_columns(schema.names).cast(schema).rename_columns(named.names)
-        finally:
-            if kept is not None:
-                kept.unpersist()
+        for row in streams.toLocalIterator(prefetchPartitions=True):
+            with pa.ipc.open_stream(bytes(row.stream)) as stream:
+                for batch in stream:
+                    yield batch.rename_columns(schema.names).cast(schema).rename_columns(named.names)
 
-    named = pa.schema([field.with_name(names[field.name]) for field in schema])
     return pa.RecordBatchReader.from_batches(named, batches())
 
 

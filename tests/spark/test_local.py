@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import re
 from contextlib import closing
 
 import pandas as pd
@@ -235,6 +236,44 @@ def test_columns_that_spark_cannot_compare_are_compared_all_the_same(spark, box,
     assert plan.counts.known == COMPANIES
     assert plan._store.count("source") == COMPANIES
     assert plan.counts.updates == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "value"),
+    [
+        ("stage", "string COLLATE UTF8_LCASE", "LEAD"),
+        ("annual_revenue", "float", 0.10000000149011612),
+        ("growth_rate", "decimal(30, 20)", 0.1),
+        ("employees_count", "double", 7.0),
+    ],
+    ids=["without case", "float", "decimal", "double"],
+)
+def test_what_spark_takes_for_equal_is_told_apart(spark, box, ws, column, kind, value):
+    """Texts without case, floats that are doubles by another name: what differs is never left out."""
+    (first, *_) = rows_of(load(spark))
+    is_in = "lead" if column == "stage" else value
+    with box._desk.store.lock:
+        field = re.sub("_(.)", lambda found: found[1].upper(), column)
+        query = f'UPDATE "default".companies SET "{field}" = ? WHERE domain = ?'
+        box.world.warehouse.db.execute(query, [is_in, first["domain"]])
+        box.world.revision += 1
+    shown = spark.createDataFrame([(first["domain"], str(value))], "domain string, cell string")
+    frame = shown.select("domain", F.expr(f"cast(cell AS {kind})").alias(column))
+    cell = pa.array([0.1], pa.float32()) if kind == "float" else pa.array(frame.toArrow()[column].to_pylist())
+    table = pa.table({"domain": [first["domain"]], column: cell})
+    wish = {"key": "domain", "mode": "update", "limits": FREE}
+    alone = told(ws.push(table, "default.companies", **wish))
+    assert told(ws.push(frame, "default.companies", **wish)) == alone
+    assert alone[0].updates == (kind in {"string COLLATE UTF8_LCASE", "float"})
+
+
+def test_nothing_is_kept_where_a_plan_fails(spark, box, ws):
+    """What was computed for it is let go of."""
+    frame = load(spark).select("domain", "founded_at")
+    with pytest.raises(BadSettings, match="may not keep dates"):
+        ws.push(frame, "default.companies", key="domain")
+    ws.push(frame.select("domain"), "default.companies", key="domain")
+    assert spark.sparkContext._jsc.getPersistentRDDs().isEmpty()
 
 
 def test_wrong_wishes_are_refused_before_spark_does_anything(spark, box, ws):
