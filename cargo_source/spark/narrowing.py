@@ -43,8 +43,7 @@ _WHOLE = (ByteType, ShortType, IntegerType, LongType)
 COMPARED: dict[Type, tuple[type[DataType], ...]] = {
     "text": (StringType,),
     "integer": _WHOLE,
-    # A float of 32 bits is pushed as it is written: 0.1, which as a double is another number.
-    "number": (*_WHOLE, DoubleType),
+    "number": (*_WHOLE, FloatType, DoubleType),
     "boolean": (BooleanType,),
     "timestamp": (TimestampType,),
 }
