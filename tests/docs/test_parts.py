@@ -26,7 +26,7 @@ COMMANDS = ("check", "discover", "sync", "preview", "views", "report", "push", "
 
 REASONS = {
     "dlt": "loads, merges, keeps state: the connector is a dlt source",
-    "duckdb": "the default destination; conforms exported parquet; the sandbox's store",
+    "duckdb": "the default destination; conforms parquet; the sandbox's store; below 2, which warns at every sync",
     "filelock": "one sync at a time in one folder of state",
     "httpx": "speaks HTTP, behind one seam",
     "msgspec": "decodes JSON quickly, with integers of any size",
