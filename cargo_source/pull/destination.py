@@ -18,6 +18,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.errors import BadSettings, CargoError, first_line, suggest
+from cargo_source.pull.dlt_tables import kind_of
 from cargo_source.pull.lock import held
 
 NAME = "cargo"
@@ -36,11 +37,7 @@ def duckdb_pipeline(database: Path, dataset: str, state_dir: Path, name: str = N
     """Give the pipeline that loads into ``database``. Raises BadSettings where a folder cannot be written to."""
     _check_places(database, state_dir)
     _check_dataset(dataset)
-    if database.stem.lower() in {dataset, f"{dataset}_staging"}:
-        raise BadSettings(
-            f"--database {database} and --dataset {dataset}: DuckDB calls a database by the name of its file and cannot"
-            " tell it from a schema of that name; rename one of them"
-        )
+    _check_apart(database, {dataset, f"{dataset}_staging"}, f"--database {database} and --dataset {dataset}")
     _leave_no_packages()
     # DuckDB uses all cores for one job; more at once only take more memory.
     if "LOAD__WORKERS" not in os.environ:
@@ -111,6 +108,31 @@ def dlt_pipeline(destination: str, dataset: str, state_dir: Path) -> Pipeline:
             f" up, and are its credentials right? {given}"
         ) from None
     return pipeline
+
+
+def check_names(pipeline: Pipeline) -> None:
+    """Refuse a pipeline of which DuckDB could not tell the file from the schema. Raises BadSettings.
+
+    dlt calls a file by the pipeline unless it is told otherwise, and people call a dataset by its pipeline.
+    """
+    if kind_of(pipeline) != "duckdb":
+        return
+    with pipeline.destination_client() as opened:
+        client: Any = opened
+        database = Path(client.config.credentials.database)
+        schemas = {client.sql_client.dataset_name, client.sql_client.staging_dataset_name}
+    told = f"the database {database.name} and the dataset {pipeline.dataset_name} of pipeline {pipeline.pipeline_name}"
+    _check_apart(database, schemas, told)
+
+
+def _check_apart(database: Path, schemas: set[str], told: str) -> None:
+    # Its name ends at the first dot.
+    catalog = next(filter(None, database.name.split(".")), "")
+    if catalog.lower() in {schema.lower() for schema in schemas}:
+        raise BadSettings(
+            f"{told}: DuckDB calls a database by the name of its file and cannot tell it from a schema of that name;"
+            " rename one of them"
+        )
 
 
 KNOWN = ("duckdb", "postgres", "filesystem", "snowflake", "bigquery", "databricks", "clickhouse", "motherduck")
