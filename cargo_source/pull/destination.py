@@ -5,11 +5,18 @@ That is a DuckDB file, or whatever else dlt loads to, with the credentials that 
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.configuration.exceptions import (
+    ConfigFieldMissingException,
+    ConfigurationValueError,
+    FieldLookupTraces,
+    InvalidNativeValue,
+    LookupTraces,
+)
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import MissingDependencyException
@@ -94,8 +101,17 @@ def dlt_pipeline(destination: str, dataset: str, state_dir: Path) -> Pipeline:
         with pipeline.destination_client() as client:
             client.is_storage_initialized()
     except ConfigFieldMissingException as lacking:
-        fields = ", ".join(sorted(lacking.fields))
-        raise BadSettings(f"--destination {destination}: a setting is missing: {fields}; {given}") from None
+        raise BadSettings(
+            f"--destination {destination}: a setting is missing: {', '.join(_fields(lacking.traces))}; {given}"
+        ) from None
+    except (InvalidNativeValue, ConfigurationValueError):
+        raise BadSettings(
+            f"--destination {destination}: a setting cannot be read: credentials are a URL, as in"
+            f" {destination}://user:password@host/database, or a setting each; {given}"
+        ) from None
+    except MissingDependencyException as lacking:
+        names = " ".join(f"'{name}'" for name in lacking.dependencies)
+        raise BadSettings(f"--destination {destination}: it needs a driver: pip install {names}") from None
     except Exception as error:
         # Drivers have errors of their own; ours, and dlt's for what is wrong with settings, are told as they are.
         if isinstance(error, CargoError):
@@ -108,6 +124,13 @@ def dlt_pipeline(destination: str, dataset: str, state_dir: Path) -> Pipeline:
             f" up, and are its credentials right? {given}"
         ) from None
     return pipeline
+
+
+def _fields(traces: FieldLookupTraces) -> Iterator[str]:
+    """Name the settings that lack, and what lacks inside of one that has parts."""
+    for name, tried in sorted(traces.items()):
+        inside = sorted({part for each in tried if isinstance(each, LookupTraces) for part in each.traces})
+        yield f"{name} ({', '.join(inside)})" if inside else name
 
 
 def check_names(pipeline: Pipeline) -> None:
