@@ -21,6 +21,7 @@ CargoError
  │    ├── OutOfTime          time was up before all was read: run it again
  │    ├── Braked             a push would change more than it may: look at its plan
  │    ├── StalePlan          the model has changed since the plan was made: make another
+ │    ├── RowsLeft           a push was applied, and not every row is as it should be: look at why
  │    └── WriteDiffers       Cargo keeps something else than what was written
  ├── DestinationRefused  make room or access for the destination (exit 1)
  └── ReportBug           something that the API was not known to do (exit 1)
@@ -215,6 +216,10 @@ class StalePlan(StopAndLook):
 
     # Who runs it again plans again.
     retry_helps = True
+
+
+class RowsLeft(StopAndLook):
+    """A push was applied, and some of its rows were rejected, or are stored otherwise than they were sent."""
 
 
 class WriteDiffers(StopAndLook):

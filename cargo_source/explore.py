@@ -11,8 +11,8 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from cargo_source.api import CargoClient
 from cargo_source.assumptions import Finding, look
-from cargo_source.catalog import ENTITIES, Entity
-from cargo_source.catalog.entity import Gated, Metered, Unfolded, Window
+from cargo_source.catalog import ENTITIES, Entity, behind, permissions_of
+from cargo_source.catalog.entity import Gated, Metered, Window
 from cargo_source.errors import NotFound, PermissionDenied
 from cargo_source.pull.decoding import Decoder
 from cargo_source.pull.lanes import CSV, EXPORT, PAGES, count_rows
@@ -33,9 +33,9 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class Access:
-    """Whether the token may read one entity. ``permission`` is what it needs, ``ms`` what the answer took.
+    """Whether the token may read one entity. ``permission`` is all that it needs, ``ms`` what the answer took.
 
-    ``denied`` says that the permission is what is lacking, and not the operation.
+    ``lacks`` names what of it the token has not, where permissions are what is lacking, and not the operation.
     """
 
     entity: str
@@ -44,7 +44,7 @@ class Access:
     allowed: bool
     ms: float
     note: str = ""
-    denied: bool = False
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,7 @@ class CheckResult:
     @property
     def missing(self) -> list[str]:
         """The permissions that the token lacks."""
-        lacking = [access for access in self.entities if access.denied]
-        return sorted({f"{a.permission} (admin)" if a.admin else a.permission for a in lacking})
+        return sorted({each for access in self.entities for each in access.lacks})
 
     def as_json(self) -> dict[str, Any]:
         """Give the result as JSON; ``entities`` is the only list at its top."""
@@ -164,26 +163,21 @@ def _probe(session: Session, entity: Entity) -> Access:
     except (PermissionDenied, NotFound) as error:
         refused, note = error, f"{error.status} {error.reason or ''}".strip()
     spent = (time.perf_counter() - started) * 1000
-    denied = isinstance(refused, PermissionDenied)
-    return Access(entity.table, entity.permission, entity.admin, refused is None, spent, note, denied)
+    lacks = (entity.needed,) if isinstance(refused, PermissionDenied) else ()
+    return Access(entity.table, _needs(entity), entity.admin, refused is None, spent, note, lacks)
+
+
+def _needs(entity: Entity) -> str:
+    return ", ".join(permissions_of(entity))
 
 
 def _as_parent(entity: Entity, probes: dict[str, Access]) -> Access:
-    """Judge an entity that is read through others by what it is read through."""
-    match entity.reading:
-        case Gated(parent=parent) | Unfolded(parent=parent):
-            behind = [parent]
-        case Window(per=str(parent)):
-            behind = [parent]
-        case _:
-            behind = list(getattr(entity.reading, "parents", ()))
-    behind = [name for name in behind if name in probes]
-    refused = [probes[name] for name in behind if not probes[name].allowed]
-    note = f"as {', '.join(behind)}" if behind else f"as the others of {entity.group}"
-    same_group = [access for access in probes.values() if access.permission == entity.permission and not access.admin]
-    allowed = not refused and (not same_group or any(access.allowed for access in same_group))
-    denied = any(access.denied for access in (*refused, *same_group)) and not allowed
-    return Access(entity.table, entity.permission, entity.admin, allowed, 0.0, note, denied)
+    """Judge an entity that is read through others by what it is read through, which was asked for."""
+    asked = [probes[each.table] for each in behind(entity)[1:] if each.table in probes]
+    lacks = dict.fromkeys(lacking for each in asked for lacking in each.lacks)
+    allowed = all(each.allowed for each in asked)
+    note = f"as {', '.join(each.entity for each in asked)}"
+    return Access(entity.table, _needs(entity), entity.admin, allowed, 0.0, note, tuple(lacks))
 
 
 def discover(settings: Settings) -> Discovery:
@@ -195,7 +189,7 @@ def discover(settings: Settings) -> Discovery:
                 "key": ", ".join(e.key),
                 "cursor": e.cursor,
                 "evidence": e.evidence,
-                "permission": f"{e.permission} (admin)" if e.admin else e.permission,
+                "permission": _needs(e),
                 "about": e.description,
             }
             for e in ENTITIES.values()

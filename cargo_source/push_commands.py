@@ -193,11 +193,10 @@ def _end(done: dict[str, Any], form: LogFormat, *, allow_rejected: bool) -> None
     report = done.get("report")
     if report is None or allow_rejected:
         return
-    left = [(report.rejected, "rejected"), (report.unknown, "unknown"), (report.altered, "stored otherwise")]
-    if told := ", ".join(f"{rows:,} {what}" for rows, what in left if rows):
+    if report.lacking:
         die(
-            f"not every row is as it should be: {told}; `cargo-source rejects` lists them, and the next push tries them"
-            " again",
+            f"not every row is as it should be: {report.lacking}; `cargo-source rejects` lists them, and the next push"
+            " tries them again",
             code=EXIT_INCOMPLETE,
             form=form,
         )

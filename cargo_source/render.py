@@ -57,8 +57,7 @@ def check(found: CheckResult) -> None:
     table = table_of("", "entity", "needs", "may read", ">ms", "note")
     for access in found.entities:
         verdict = "[green]yes[/green]" if access.allowed else "[red]no[/red]"
-        needs = f"{access.permission} (admin)" if access.admin else access.permission
-        table.add_row(access.entity, needs, verdict, f"{access.ms:.0f}" if access.ms else "", access.note)
+        table.add_row(access.entity, access.permission, verdict, f"{access.ms:.0f}" if access.ms else "", access.note)
     out.print(table)
     if found.assumptions:
         out.print(_assumptions(found))
@@ -80,10 +79,7 @@ def _assumptions(found: CheckResult) -> Table:
 
 def report_text(found: CheckResult) -> str:
     """Write what a check found as Markdown for a bug report: which workspace it was, it does not say."""
-    entities = [
-        (each.entity, each.permission + (" (admin)" if each.admin else ""), _yes(each.allowed), f"{each.ms:.0f}")
-        for each in found.entities
-    ]
+    entities = [(each.entity, each.permission, _yes(each.allowed), f"{each.ms:.0f}") for each in found.entities]
     findings = [(each.topic, each.assumed, each.found, _yes(each.holds)) for each in found.assumptions.values()]
     lines = [f"# cargo_source {__version__}: check of a workspace", ""]
     lines += _markdown(("entity", "needs", "may read", "ms"), entities)

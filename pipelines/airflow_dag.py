@@ -25,6 +25,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 FOLDER = Path(os.environ.get("CARGO_FOLDER", "~/cargo-warehouse")).expanduser()
 DESTINATION = os.environ.get("CARGO_DESTINATION", str(FOLDER / "warehouse.duckdb"))
 
+APPLY = True
+"""Runs write to Cargo what their plan says. With False they only show the plan: begin so if the query is a new one.
+
+The param `apply` says otherwise for a run.
+"""
 MODEL = "default.companies"
 QUALIFIED = """
 SELECT domain, 'qualified' AS stage
@@ -35,7 +40,7 @@ WHERE stage = 'lead' AND employees_count > 2500 AND NOT coalesce(is_customer, fa
 
 @contextmanager
 def remedies() -> Iterator[None]:
-    """Fail in one line, at once where a retry cannot help: a token stays wrong, and a plan too large."""
+    """Fail in one line, at once where a retry cannot help: a token stays wrong, a plan too large, a row bad."""
     from cargo_source.errors import CargoError
 
     try:
@@ -58,7 +63,7 @@ def remedies() -> Iterator[None]:
         "pool": os.environ.get("CARGO_POOL", "default_pool"),
     },
     params={
-        "apply": Param(True, type="boolean", description="Send what the plan says, or only show it."),
+        "apply": Param(APPLY, type="boolean", description="Send what the plan says, or only show it."),
         "max_change_pct": Param(20, type="number", description="The most of the model that a push may change, in %."),
     },
     tags=["cargo"],
@@ -98,8 +103,13 @@ def cargo_workspace() -> None:
             limits = Limits(max_change_pct=params["max_change_pct"], allow_empty=True)
             plan = workspace.push(QUALIFIED, MODEL, key="domain", mode="update", database=pipeline, limits=limits)
             print(plan)
-            if params["apply"]:
-                print(plan.apply())
+            if not params["apply"]:
+                print("not applied: the param apply is false")
+                return
+            report = plan.apply()
+            print(report)
+            # The good rows are written by now. Without this line, rows that were rejected are no failure.
+            report.require_whole()
 
     # The first finds out whether the token is good, and makes the dataset; then no two of the others make it at once.
     first = sync.override(task_id="sync_workspace")("workspace")

@@ -19,6 +19,8 @@ DAYS = dg.DailyPartitionsDefinition(start_date="2025-11-01")
 RETRY = dg.RetryPolicy(max_retries=3, delay=60, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 POOL = "cargo"
 
+APPLY = True
+"""Runs write to Cargo what their plan says. With False they only show the plan: begin so if the query is a new one."""
 MODEL = "default.companies"
 QUALIFIED = """
 SELECT domain, 'qualified' AS stage
@@ -83,7 +85,12 @@ def qualified_leads(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         limits = Limits(allow_empty=True)
         plan = workspace.push(QUALIFIED, MODEL, key="domain", mode="update", database=pipeline, limits=limits)
         context.log.info(str(plan))
+        if not APPLY:
+            return dg.MaterializeResult(metadata={"plan": plan.line, "done": "not applied: APPLY is False"})
         report = plan.apply()
+        context.log.info(str(report))
+        # The good rows are written by now. Without this line, rows that were rejected are no failure.
+        report.require_whole()
     return dg.MaterializeResult(metadata={"plan": plan.line, "done": str(report), "updated": report.updated})
 
 

@@ -16,6 +16,8 @@ from prefect.tasks import exponential_backoff
 
 from cargo_source import Limits, SyncReport, Workspace, cargo, sync
 
+APPLY = True
+"""Runs write to Cargo what their plan says. With False they only show the plan: begin so if the query is a new one."""
 MODEL = "default.companies"
 QUALIFIED = """
 SELECT domain, 'qualified' AS stage
@@ -55,7 +57,13 @@ def push() -> str:
         limits = Limits(allow_empty=True)
         plan = workspace.push(QUALIFIED, MODEL, key="domain", mode="update", database=pipeline, limits=limits)
         get_run_logger().info("%s", plan)
-        return str(plan.apply())
+        if not APPLY:
+            return "not applied: APPLY is False"
+        report = plan.apply()
+        get_run_logger().info("%s", report)
+        # The good rows are written by now. Without this line, rows that were rejected are no failure.
+        report.require_whole()
+        return str(report)
 
 
 @flow(name="cargo")

@@ -16,7 +16,7 @@ import duckdb
 import httpx
 import pytest
 
-from cargo_source.catalog import ENTITIES
+from cargo_source.catalog import ENTITIES, behind
 from tests.forked import run_command
 from tests.small import small_box
 
@@ -156,6 +156,43 @@ def test_check_lists_what_is_missing(box, tmp_path):
     done = run("check", "--json", cwd=tmp_path, url=box.url, token=box.token_without("ai"))
     assert done.returncode == 0
     assert json.loads(done.stdout)["missing"] == "ai:read"
+
+
+@pytest.mark.parametrize(
+    ("group", "lacking"),
+    [
+        ("orchestration", {"orchestration:read"}),
+        ("ai", {"ai:read"}),
+        ("workspaceManagement", {"workspaceManagement:read", "workspaceManagement:read (admin)"}),
+    ],
+)
+def test_check_judges_a_table_by_all_that_it_is_read_through(box, tmp_path, group, lacking):
+    """agent_runs are made of messages and runs: without either permission check says no, and only what lacks."""
+    done = run("check", "--json", cwd=tmp_path, url=box.url, token=box.token_without(group))
+    answer = json.loads(done.stdout)
+    assert set(answer["missing"].split(", ")) == lacking
+    found = {each["entity"]: each for each in answer["entities"]}
+    assert found["agent_runs"]["permission"] == "ai:read, orchestration:read"
+    for table, each in found.items():
+        through = {parent.group for parent in behind(ENTITIES[table])}
+        assert each["allowed"] == (group not in through), table
+        assert set(each["lacks"]) <= lacking
+
+
+def test_what_check_allows_a_sync_may_read(box, tmp_path):
+    """With the one permission that agents need, agent_runs are a no in both; discover names what they need as well."""
+    token = box.token_without("storage", "segmentation", "orchestration", "connection", "content", "billing")
+    checked = json.loads(run("check", "--json", cwd=tmp_path, url=box.url, token=token).stdout)["entities"]
+    allowed = {each["entity"] for each in checked if each["allowed"] and ENTITIES[each["entity"]].group == "ai"}
+    assert "agent_runs" not in allowed
+    told(done := run("sync", "--only", "agent_runs", "--strict", cwd=tmp_path, url=box.url, token=token), "403")
+    assert done.returncode == 2
+    done = run("sync", "--only", ",".join(allowed), "--strict", cwd=tmp_path, url=box.url, token=token)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(run("discover", "--json", cwd=tmp_path, url=box.url, token=box.token).stdout)["entities"]
+    needs = {each["table"]: each["permission"] for each in listed}
+    assert needs == {each["entity"]: each["permission"] for each in checked}
+    assert needs["agent_runs"] == "ai:read, orchestration:read"
 
 
 def test_discover_counts_and_names(box, tmp_path):

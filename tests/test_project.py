@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,6 +62,14 @@ def test_constraints_pin_exactly_and_cover_the_dependencies():
         *(name for extra in project["optional-dependencies"].values() for name in extra),
     ]
     assert {re.match(r"[\w-]+", line)[0].lower() for line in wanted} <= pinned
+
+
+def test_duckdb_stays_below_the_version_that_warns():
+    """An install without constraints takes no DuckDB that prints a warning at every sync."""
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    (bounds,) = (SpecifierSet(line.removeprefix("duckdb")) for line in dependencies if line.startswith("duckdb"))
+    assert not list(bounds.filter(["2.0.0", "2.1.3"]))
+    assert "1.5.6" in bounds
 
 
 @pytest.mark.parametrize("name", ["dagster", "prefect"])

@@ -16,7 +16,7 @@ from cargo_source.catalog import (
     warehouse,
     workspace,
 )
-from cargo_source.catalog.entity import Entity
+from cargo_source.catalog.entity import Derived, Entity, Gated, Unfolded, Window
 
 GROUPS = (workspace, storage, segmentation, connection, orchestration, runtime, ai, content, billing, warehouse)
 
@@ -39,4 +39,29 @@ def _pointers() -> dict[str, frozenset[str]]:
 POINTERS: dict[str, frozenset[str]] = _pointers()
 """Fields of an entity whose values show what moved elsewhere: the workflows of runs, the traces of spans."""
 
-__all__ = ["ENTITIES", "POINTERS", "Entity"]
+
+def parents_of(entity: Entity) -> tuple[Entity, ...]:
+    """Give the entities whose rows have to be read for this one, the nearest alone."""
+    match entity.reading:
+        case Gated(parent=parent) | Unfolded(parent=parent) | Window(per=str(parent)):
+            return (ENTITIES[parent],)
+        case Derived(parents=parents):
+            return tuple(ENTITIES[name] for name in parents)
+        case _:
+            return ()
+
+
+def behind(entity: Entity) -> tuple[Entity, ...]:
+    """Give an entity, first, and all that it is read through, each once."""
+    found = {entity.table: entity}
+    for parent in parents_of(entity):
+        found |= {each.table: each for each in behind(parent)}
+    return tuple(found.values())
+
+
+def permissions_of(entity: Entity) -> tuple[str, ...]:
+    """Give all the permissions that a token needs to load an entity: its own and those of what it is read through."""
+    return tuple(dict.fromkeys(each.needed for each in behind(entity)))
+
+
+__all__ = ["ENTITIES", "POINTERS", "Entity", "behind", "permissions_of"]

@@ -214,8 +214,13 @@ class Entity:
 
     @property
     def permission(self) -> str:
-        """The permission that a token needs to read it."""
+        """The permission that its own operation asks for."""
         return f"{self.group}:read"
+
+    @property
+    def needed(self) -> str:
+        """The same, with a word for what only an administrator's token has."""
+        return f"{self.permission} (admin)" if self.admin else self.permission
 
     def landing(self, *, personal: bool) -> tuple[Column, ...]:
         """Give the columns that land: all of them, or all but the personal ones."""

@@ -30,6 +30,7 @@ from cargo_source.errors import (
     TryLater,
 )
 from cargo_source.pull.deadline import Deadline, TimedClient
+from cargo_source.pull.destination import check_names
 from cargo_source.pull.digest import digest_of
 from cargo_source.pull.once import Onces
 from cargo_source.pull.options import Options
@@ -233,6 +234,7 @@ def _check_fit(pipeline: Pipeline | None, options: Options) -> None:
             raise BadSettings(f"{name}: add_limit would leave out rows for ever; narrow with only, models or since")
     if pipeline is None:
         return
+    check_names(pipeline)
     if pipeline.refresh and options.partial:
         raise BadSettings("refresh and partial: what fails would be dropped and not come again; take one of them")
     if keeps_versions(pipeline):

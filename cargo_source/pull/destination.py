@@ -5,11 +5,18 @@ That is a DuckDB file, or whatever else dlt loads to, with the credentials that 
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dlt
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.configuration.exceptions import (
+    ConfigFieldMissingException,
+    ConfigurationValueError,
+    FieldLookupTraces,
+    InvalidNativeValue,
+    LookupTraces,
+)
 from dlt.common.destination import Destination
 from dlt.common.destination.exceptions import UnknownDestinationModule
 from dlt.common.exceptions import MissingDependencyException
@@ -18,6 +25,7 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 from dlt.pipeline.pipeline import Pipeline
 
 from cargo_source.errors import BadSettings, CargoError, first_line, suggest
+from cargo_source.pull.dlt_tables import kind_of
 from cargo_source.pull.lock import held
 
 NAME = "cargo"
@@ -36,11 +44,7 @@ def duckdb_pipeline(database: Path, dataset: str, state_dir: Path, name: str = N
     """Give the pipeline that loads into ``database``. Raises BadSettings where a folder cannot be written to."""
     _check_places(database, state_dir)
     _check_dataset(dataset)
-    if database.stem.lower() in {dataset, f"{dataset}_staging"}:
-        raise BadSettings(
-            f"--database {database} and --dataset {dataset}: DuckDB calls a database by the name of its file and cannot"
-            " tell it from a schema of that name; rename one of them"
-        )
+    _check_apart(database, {dataset, f"{dataset}_staging"}, f"--database {database} and --dataset {dataset}")
     _leave_no_packages()
     # DuckDB uses all cores for one job; more at once only take more memory.
     if "LOAD__WORKERS" not in os.environ:
@@ -97,8 +101,17 @@ def dlt_pipeline(destination: str, dataset: str, state_dir: Path) -> Pipeline:
         with pipeline.destination_client() as client:
             client.is_storage_initialized()
     except ConfigFieldMissingException as lacking:
-        fields = ", ".join(sorted(lacking.fields))
-        raise BadSettings(f"--destination {destination}: a setting is missing: {fields}; {given}") from None
+        raise BadSettings(
+            f"--destination {destination}: a setting is missing: {', '.join(_fields(lacking.traces))}; {given}"
+        ) from None
+    except (InvalidNativeValue, ConfigurationValueError):
+        raise BadSettings(
+            f"--destination {destination}: a setting cannot be read: credentials are a URL, as in"
+            f" {destination}://user:password@host/database, or a setting each; {given}"
+        ) from None
+    except MissingDependencyException as lacking:
+        names = " ".join(f"'{name}'" for name in lacking.dependencies)
+        raise BadSettings(f"--destination {destination}: it needs a driver: pip install {names}") from None
     except Exception as error:
         # Drivers have errors of their own; ours, and dlt's for what is wrong with settings, are told as they are.
         if isinstance(error, CargoError):
@@ -111,6 +124,38 @@ def dlt_pipeline(destination: str, dataset: str, state_dir: Path) -> Pipeline:
             f" up, and are its credentials right? {given}"
         ) from None
     return pipeline
+
+
+def _fields(traces: FieldLookupTraces) -> Iterator[str]:
+    """Name the settings that lack, and what lacks inside of one that has parts."""
+    for name, tried in sorted(traces.items()):
+        inside = sorted({part for each in tried if isinstance(each, LookupTraces) for part in each.traces})
+        yield f"{name} ({', '.join(inside)})" if inside else name
+
+
+def check_names(pipeline: Pipeline) -> None:
+    """Refuse a pipeline of which DuckDB could not tell the file from the schema. Raises BadSettings.
+
+    dlt calls a file by the pipeline unless it is told otherwise, and people call a dataset by its pipeline.
+    """
+    if kind_of(pipeline) != "duckdb":
+        return
+    with pipeline.destination_client() as opened:
+        client: Any = opened
+        database = Path(client.config.credentials.database)
+        schemas = {client.sql_client.dataset_name, client.sql_client.staging_dataset_name}
+    told = f"the database {database.name} and the dataset {pipeline.dataset_name} of pipeline {pipeline.pipeline_name}"
+    _check_apart(database, schemas, told)
+
+
+def _check_apart(database: Path, schemas: set[str], told: str) -> None:
+    # Its name ends at the first dot.
+    catalog = next(filter(None, database.name.split(".")), "")
+    if catalog.lower() in {schema.lower() for schema in schemas}:
+        raise BadSettings(
+            f"{told}: DuckDB calls a database by the name of its file and cannot tell it from a schema of that name;"
+            " rename one of them"
+        )
 
 
 KNOWN = ("duckdb", "postgres", "filesystem", "snowflake", "bigquery", "databricks", "clickhouse", "motherduck")

@@ -29,6 +29,11 @@ class Destination(Protocol):
         """Say in which form rows have to be handed over; None leaves it to dlt."""
         ...
 
+    @property
+    def holds_nul(self) -> bool:
+        """Say whether its texts may have the character NUL."""
+        ...
+
     def has(self, table: str) -> bool:
         """Say whether the table exists."""
         ...
@@ -67,6 +72,7 @@ class Nothing:
 
     readable = False
     written_as = None
+    holds_nul = True
 
     def has(self, table: str) -> bool:  # noqa: ARG002 - the protocol's shape
         """Hold no table."""

@@ -33,6 +33,8 @@ TOGETHER = 50
 """Tables that are counted in one question."""
 TEXT_ALREADY = frozenset({"bigquery", "databricks", "clickhouse"})
 """Kinds of destination that give JSON as the text that was loaded, and take no cast of it to VARCHAR."""
+WITHOUT_NUL = frozenset({"postgres"})
+"""Kinds of destination whose texts cannot have the character NUL."""
 
 log = logging.getLogger("cargo_source")
 
@@ -59,6 +61,11 @@ class PipelineDestination:
     def written_as(self) -> TFileFormat | None:
         """Say in which form rows have to be handed over; None leaves it to dlt."""
         return WRITTEN_AS.get(kind_of(self._pipeline))
+
+    @property
+    def holds_nul(self) -> bool:
+        """Say whether its texts may have the character NUL."""
+        return kind_of(self._pipeline) not in WITHOUT_NUL
 
     @cached_property
     def _client(self) -> SqlClientBase[Any]:

@@ -4,6 +4,7 @@ import functools
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dlt
@@ -11,6 +12,8 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.schema.typing import TWriteDispositionConfig
 from dlt.extract.items import DataItemWithMeta
 
+from cargo_source.catalog import ENTITIES
+from cargo_source.catalog.columns import Column
 from cargo_source.errors import (
     BadSettings,
 )
@@ -24,9 +27,10 @@ from cargo_source.pull.records import RECORDS, Model, ModelRead, choose, list_mo
 from cargo_source.pull.session import Session
 from cargo_source.pull.shapes import Normalise
 from cargo_source.pull.spool import Chunk, Spooled
+from cargo_source.pull.storable import WithoutNul
 from cargo_source.pull.sweeps import Sweeps
 from cargo_source.pull.tables import TableRead, outcome_of, read_table, skip_or_raise
-from cargo_source.pull.typed import DELETED_AT
+from cargo_source.pull.typed import DELETED_AT, OURS
 
 Sheet = Iterator[DataItemWithMeta]
 log = logging.getLogger("cargo_source")
@@ -53,7 +57,9 @@ def entity_rows(pull: Pull, table: str) -> Sheet:
             file_format=session.destination.written_as,
         )
         yield dlt.mark.with_hints([], hints, create_table_variant=True)
-    yield from _files(read.spooled, table, new=new)
+    entity = ENTITIES[table]
+    held = _as_held(session, read.spooled, table, session.columns(entity), entity.key, pull.outcomes[table])
+    yield from _files(held, table, new=new)
     if not session.windowed:
         session.memory.keep_state(table, **read.state)
 
@@ -269,7 +275,24 @@ def _model_files(session: Session, read: ModelRead, before: dict[str, Any], outc
     )
     # The resource fills a table for each model: the hints of this one come first, as a variant of the resource.
     yield dlt.mark.with_hints([], hints, create_table_variant=True)
-    yield from _files(spooled, table, new=new)
+    yield from _files(_as_held(session, spooled, table, read.shape.columns, (key,), outcome), table, new=new)
+
+
+def _as_held(
+    session: Session,
+    spooled: Spooled,
+    table: str,
+    columns: Sequence[Column],
+    key: tuple[str, ...],
+    outcome: Outcome,
+) -> Spooled:
+    """Give rows as the destination can hold them, and note what is otherwise than in Cargo."""
+    if session.destination.holds_nul:
+        return spooled
+    write = WithoutNul(table, {column.name: column.type for column in (*columns, *OURS)}, key, spooled.spool)
+    chunks = [write(chunk) for chunk in spooled.chunks]
+    outcome.note = "; ".join(part for part in (outcome.note, write.note()) if part)
+    return replace(spooled, chunks=chunks)
 
 
 def _files(spooled: Spooled, table: str, *, new: bool) -> Sheet:

@@ -387,7 +387,10 @@ def _clean(spool: Spool, client: CargoClient) -> None:
 
 
 GREETINGS = ("datasets", "segments", "connectors", "workflows", "agents", "libraries", "folders")
-"""Lists of one answer, one of each group: a token that may read anything may read one of these."""
+"""Lists of one answer, one of each group that has one.
+
+Billing and the query log have none: a token for these alone finds out nowhere whose workspace it is, and cannot sync.
+"""
 
 
 def server_time(reply: Reply) -> datetime:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cargo_source.errors import RowsLeft, TryLater
 from cargo_source.push.journal import Fate
 from cargo_source.tabular import Grid
 
@@ -63,6 +64,26 @@ class PushReport:
     def applied(self) -> int:
         """How many rows of the model were changed."""
         return self.created + self.updated + self.removed
+
+    @property
+    def lacking(self) -> str:
+        """How many rows are not as they should be, in words; nothing where all are."""
+        left = [(self.rejected, "rejected"), (self.unknown, "unknown"), (self.altered, "stored otherwise")]
+        return ", ".join(f"{rows:,} {what}" for rows, what in left if rows)
+
+    def require_whole(self) -> None:
+        """Stop whoever goes on with all rows only, as a scheduler does: a push with rejected rows raises nothing.
+
+        Raises TryLater where rows are unknown alone, which the next push finds out about, else RowsLeft. Both say how
+        many, and where each is told with its reason.
+        """
+        if not self.lacking:
+            return
+        kind = RowsLeft if self.rejected or self.altered else TryLater
+        raise kind(
+            f"{self.model}: the push was applied, and not every row is as it should be: {self.lacking}; their reasons"
+            f" are in the ledger, in _cargo_push_rows (run_id {self.run_id}), and the next push tries them again"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain data, without keys: they are people's own."""

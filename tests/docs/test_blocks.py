@@ -12,11 +12,10 @@ import duckdb
 import pytest
 from filelock import FileLock
 
-from cargo_source.catalog import ENTITIES
+from cargo_source.catalog import ENTITIES, behind
 from cargo_source.pull.session import GREETINGS
 from cargo_source.sandbox.gate import GROUPS
 from tests.docs.pages import PAGES, ROOT, Block, blocks_of
-from tests.docs.test_parts import behind
 from tests.forked import run_code, run_command
 from tests.small import small_box
 

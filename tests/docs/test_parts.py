@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from typer.main import get_command
 
 from cargo_source import settings as settings_module
 from cargo_source.assumptions import PROBES
-from cargo_source.catalog import ENTITIES
-from cargo_source.catalog.entity import Derived, Entity, Gated, Unfolded, Window
+from cargo_source.catalog import ENTITIES, Entity, behind, permissions_of
 from cargo_source.cli import app
 from cargo_source.push.sizes import MOST
 from cargo_source.sandbox import faults as faults_module
@@ -28,7 +26,7 @@ COMMANDS = ("check", "discover", "sync", "preview", "views", "report", "push", "
 
 REASONS = {
     "dlt": "loads, merges, keeps state: the connector is a dlt source",
-    "duckdb": "the default destination; conforms exported parquet; the sandbox's store",
+    "duckdb": "the default destination; conforms parquet; the sandbox's store; below 2, which warns at every sync",
     "filelock": "one sync at a time in one folder of state",
     "httpx": "speaks HTTP, behind one seam",
     "msgspec": "decodes JSON quickly, with integers of any size",
@@ -53,23 +51,14 @@ def listed(names) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def behind(entity: Entity) -> Iterator[Entity]:
-    """Give an entity and all that it is read through."""
-    yield entity
-    match entity.reading:
-        case Gated(parent=parent) | Unfolded(parent=parent) | Window(per=str(parent)):
-            parents = (parent,)
-        case Derived(parents=parents):
-            pass
-        case _:
-            parents = ()
-    for name in parents:
-        yield from behind(ENTITIES[name])
-
-
 def needs(entity: Entity) -> str:
     """Write the permissions that are needed for an entity and all that it is read through."""
-    return listed(dict.fromkeys(each.permission for each in behind(entity))) + (", admin" if entity.admin else "")
+    return ", ".join(f"`{name}`{admin}" for name, admin in map(_apart, permissions_of(entity)))
+
+
+def _apart(needed: str) -> tuple[str, str]:
+    name, admin, _ = needed.partition(" (admin)")
+    return name, admin and ", admin"
 
 
 def entities() -> str:
@@ -91,7 +80,7 @@ def permissions() -> str:
     """The operations of an entity, and the permissions of all that it is read through, the catalogue's words."""
     rows = []
     for e in ENTITIES.values():
-        read = list(dict.fromkeys(each.table for each in behind(e)))
+        read = [each.table for each in behind(e)]
         calls = [each.call for each in behind(e) if each.call]
         paths = dict.fromkeys(f"{call.method} {call.path}" for call in calls)
         rows.append(

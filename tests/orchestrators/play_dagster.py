@@ -8,11 +8,11 @@ import dagster_assets as story
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 
-def play(instance, *, partition=None, days=None, only=None, query=story.QUALIFIED):
+def play(instance, *, partition=None, days=None, only=None, query=story.QUALIFIED, apply=True):
     """Run the assets for a partition, or for a range of days in one run, and tell what Dagster has recorded."""
     # So is a backfill of several days started from Dagster's page.
     tags = dict(zip((ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG), days or (), strict=False))
-    story.QUALIFIED = query
+    story.QUALIFIED, story.APPLY = query, apply
     selection = [dg.AssetKey(["cargo", name]) for name in only] if only else None
     assets = [story.entities, story.qualified_leads]
     result = dg.materialize(

@@ -12,9 +12,9 @@ PATIENCE = 60
 """Seconds until the server has written down what became of tasks: it does so behind them."""
 
 
-def play(client, *, query=story.QUALIFIED, **parameters):
+def play(client, *, query=story.QUALIFIED, apply=True, **parameters):
     """Run the flow, and tell what Prefect has recorded."""
-    story.QUALIFIED = query
+    story.QUALIFIED, story.APPLY = query, apply
     state = story.refresh(**parameters, return_state=True)
     own = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
     artifacts = [each for each in client.read_artifacts(flow_run_filter=own) if each.key == "cargo-sync"]

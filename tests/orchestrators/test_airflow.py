@@ -27,6 +27,12 @@ PYTHON = ROOT / ".venv-airflow" / "bin" / "python"
 DAG = ROOT / "pipelines" / "airflow_dag.py"
 ROWS = r"^([\d,]+) rows in \d+ tables"
 TOO_MUCH = r"it would update or remove [\d,]+ of [\d,]+ rows \(\d.* %\), and max_change_pct is 0\.1"
+TWICE = """
+WITH few AS (
+  SELECT domain, 'qualified' AS stage FROM cargo.default__companies WHERE stage = 'lead' ORDER BY domain LIMIT 2
+)
+SELECT * FROM few UNION ALL (SELECT * FROM few ORDER BY domain LIMIT 1)
+"""
 SYNCS = ("sync_workspace", "sync_models", "sync_segments", "sync_work")
 
 
@@ -168,6 +174,28 @@ def test_what_a_retry_mends_is_tried_again_and_what_it_cannot_is_not(tmp_path, m
 def without_files(_method, path, told):
     """An export that says that it is done and lists no file."""
     return {**told, "urls": []} if path == "storage/query/download" else told
+
+
+def test_rows_that_are_rejected_fail_the_push_after_it_was_applied(tmp_path, migrated, box):
+    """The good rows are written, the task fails at once and says how many are not; APPLY = False shows a plan alone."""
+    home, before = Home(tmp_path, box, migrated), qualified(box)
+    text, changed = re.subn(r"^APPLY = True$", "APPLY = False", DAG.read_text(), flags=re.MULTILINE)
+    assert changed == 1
+    text, changed = re.subn(r'(?<=^QUALIFIED = """).*?(?=""")', TWICE, text, flags=re.MULTILINE | re.DOTALL)
+    assert changed == 1
+    (home.dags / DAG.name).write_text(text)
+    shown = home.play()
+    assert shown.run == "success", shown.log[-8000:]
+    assert "updates 1 of " in shown.log
+    assert "not applied: the param apply is false" in shown.log
+    assert qualified(box) == before
+    played = home.play({"apply": True})
+    assert played.states == {**dict.fromkeys(SYNCS, "success"), "push": "failed"}, played.log[-8000:]
+    assert played.tries["push"] == 1
+    assert "the push was applied, and not every row is as it should be: 2 rejected" in played.log
+    assert qualified(box) == before + 1
+    (table,) = home.warehouse.query("SELECT count(*) FROM cargo._cargo_push_rows WHERE status = 'rejected'")
+    assert table == (2,)
 
 
 def test_an_interval_of_zero_width_fails(tmp_path, migrated, box):

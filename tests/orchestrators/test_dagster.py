@@ -192,6 +192,27 @@ def test_scores_are_pushed_and_a_brake_stops_them_with_its_numbers(box, play, wa
     )
 
 
+def test_rows_that_are_rejected_fail_the_asset_after_it_was_pushed(box, play):
+    """The good rows are written, the step fails at once and says how many are not; APPLY = False shows a plan alone."""
+    model = companies(box)
+    assert play(days=["2025-11-01", f"{box.world.now:%Y-%m-%d}"], only=["records"])["success"]
+    before = box.truth_rows(model)
+    few = f"{EVERYBODY} WHERE stage = 'lead' ORDER BY domain LIMIT 2"
+    twice = f"WITH few AS ({few}) SELECT * FROM few UNION ALL (SELECT * FROM few ORDER BY domain LIMIT 1)"
+    shown = made(play(only=["qualified_leads"], query=twice, apply=False))["qualified_leads"]
+    assert shown["plan"].startswith(f"updates 1 of {len(before)} companies")
+    assert shown["done"] == "not applied: APPLY is False"
+    assert box.truth_rows(model) == before
+    played = play(only=["qualified_leads"], query=twice)
+    ((step, told),) = played["failed"]
+    assert (played["made"], played["retried"], step) == ([], [], "cargo__qualified_leads")
+    assert "the push was applied, and not every row is as it should be: 2 rejected" in told
+    assert "_cargo_push_rows" in told
+    assert sum(row["stage"] == "qualified" for row in box.truth_rows(model)) == 1 + sum(
+        row["stage"] == "qualified" for row in before
+    )
+
+
 def test_several_days_in_one_run_are_one_window(box, play, warehouse):
     """A backfill of a range is one run, for which Dagster gives the whole stretch, and its last day is inside."""
     first, *_, last = days = sorted(days_of(box))[-6:]
@@ -222,4 +243,4 @@ print(story.defs.resolve_schedule_def("daily_schedule").cron_schedule)
     told = f"{len(usual) + 2} orchestration {ENTITIES['runs'].description}\n0 2 * * *\n"
     assert done.stdout == told
     assert not list(tmp_path.glob("*.duckdb"))
-    assert (ROOT / "pipelines" / "dagster_assets.py").read_text().count("\n") < 110
+    assert (ROOT / "pipelines" / "dagster_assets.py").read_text().count("\n") < 120

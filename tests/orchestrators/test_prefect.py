@@ -13,6 +13,9 @@ pytestmark = [pytest.mark.prefect, pytest.mark.timeout(600)]
 EVERYBODY = "SELECT domain, 'qualified' AS stage FROM cargo.default__companies"
 FEW = f"{EVERYBODY} WHERE stage = 'lead' ORDER BY domain LIMIT 2"
 
+TWICE = f"WITH few AS ({FEW}) SELECT * FROM few UNION ALL (SELECT * FROM few ORDER BY domain LIMIT 1)"
+"""Of two leads one comes twice, so that nobody knows which row of it is meant: both are rejected."""
+
 
 @pytest.fixture
 def box():
@@ -97,6 +100,24 @@ def test_a_brake_fails_the_push_with_its_numbers(box, play):
     assert "max_change_pct is 50" in played["message"]
     assert "NOT APPLIED" in play.log
     assert companies(box) == before
+
+
+def test_rows_that_are_rejected_fail_the_push_after_it_was_applied(box, play):
+    """The good rows are written, the task fails at once and says how many are not; APPLY = False shows a plan alone."""
+    before = companies(box)
+    shown = play(query=TWICE, apply=False)
+    assert shown["state"] == "COMPLETED", play.log
+    assert shown["message"].endswith("; not applied: APPLY is False")
+    assert f"updates 1 of {len(before)} companies" in play.log
+    assert companies(box) == before
+    played = play(query=TWICE)
+    assert played["state"] == "FAILED"
+    assert played["tasks"] == {"load": ["Completed", 1], "push": ["Failed", 1]}
+    assert "the push was applied, and not every row is as it should be: 2 rejected" in played["message"]
+    assert "_cargo_push_rows" in played["message"]
+    assert sum(row["stage"] == "qualified" for row in companies(box)) == 1 + sum(
+        row["stage"] == "qualified" for row in before
+    )
 
 
 def test_the_flow_loads_without_a_network(box, tmp_path):

@@ -8,6 +8,7 @@ from datetime import timedelta
 import dlt
 import duckdb
 import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from cargo_source import cargo, sync
 from cargo_source.catalog import ENTITIES
@@ -108,6 +109,48 @@ def test_a_destination_that_cannot_merge_is_refused(own_box, tmp_path):
     )
     with pytest.raises(BadSettings, match="cannot merge"):
         sync(pipeline, cargo(own_box.token, own_box.url, only=ONLY))
+
+
+@pytest.mark.parametrize("name", ["cargo", "Cargo", "cargo_staging", "cargo.v2"])
+def test_a_plain_pipeline_whose_file_is_called_as_its_schema_is_refused(own_box, tmp_path, monkeypatch, name):
+    """DuckDB cannot tell the two apart: that is said before anything is asked, each time; another file takes rows."""
+    monkeypatch.chdir(tmp_path)
+
+    def load(database):
+        to = dlt.destinations.duckdb(database)
+        pipeline = dlt.pipeline("cargo", str(tmp_path / "state"), destination=to, dataset_name="cargo")
+        return pipeline.run(cargo(own_box.token, own_box.url, only=ONLY))
+
+    before = own_box.journal.requests()
+    for _ in range(2):
+        with pytest.raises(PipelineStepFailed, match="rename one of them") as refused:
+            load(f"{name}.duckdb")
+        causes = list(chain_of(refused.value))
+        assert any(isinstance(cause, BadSettings) and f"{name}.duckdb" in str(cause) for cause in causes)
+    assert own_box.journal.requests() == before
+    load("elsewhere.duckdb").raise_on_failed_jobs()
+    with duckdb.connect("elsewhere.duckdb") as db:
+        assert db.execute("SELECT count(*) FROM cargo.runs").fetchone() == (len(own_box.truth("runs")),)
+
+
+def test_a_sync_is_refused_the_same_in_one_error(own_box, tmp_path, monkeypatch):
+    """dlt's own name for the file, which is the pipeline's, and sync() raises BadSettings by itself."""
+    monkeypatch.chdir(tmp_path)
+    pipeline = dlt.pipeline("cargo", str(tmp_path / "state"), destination="duckdb", dataset_name="cargo")
+    with pytest.raises(
+        BadSettings, match=r"the database cargo\.duckdb and the dataset cargo of pipeline cargo: DuckDB"
+    ):
+        sync(pipeline, cargo(own_box.token, own_box.url, only=ONLY))
+    for database in ("cargo.duckdb", "cargo.of.today.duckdb"):
+        with pytest.raises(BadSettings, match=r"--database .* and --dataset cargo: DuckDB calls"):
+            duckdb_pipeline(tmp_path / database, "cargo", tmp_path / "state")
+
+
+def chain_of(error):
+    """An error and what it comes from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def test_a_token_for_one_group_is_enough_for_that_group(own_box, target):

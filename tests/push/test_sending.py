@@ -8,11 +8,12 @@ import pyarrow as pa
 import pytest
 
 from cargo_source import Workspace
-from cargo_source.errors import Busy, NetworkFailed, RequestRefused, WriteDiffers
+from cargo_source.errors import Busy, NetworkFailed, RequestRefused, RowsLeft, TryLater, WriteDiffers
 from cargo_source.pull import shapes
 from cargo_source.push.brakes import Limits
 from cargo_source.push.journal import Journal
 from cargo_source.push.ledger_places import ledger_in
+from cargo_source.push.report import PushReport
 from tests.proxy import proxied
 from tests.push.playing import UNLIMITED, as_it_was, model_of, opened, stored, written
 
@@ -53,6 +54,23 @@ def test_bad_rows_are_found_and_the_others_go_through(own, ledger, rows, wrong):
     assert [row for row, _ in found] == sorted(bad)
     assert {reason for _, reason in found} == {"refused: Value of column name was rejected"}
     assert sorted(each.row for each in report.rejects) == sorted(bad)
+
+
+def test_a_push_with_rejected_rows_can_be_made_a_failure(own, ledger):
+    """require_whole says how many and where their reasons are, in a line; what is unknown alone is worth a retry."""
+    own.world.writing.refused["name"] = {"bad"}
+    report = pushed(own, table_of(5, name=["fine"] * 4 + ["bad"]), ledger)
+    assert (report.created, report.rejected) == (4, 1)
+    with pytest.raises(RowsLeft, match=r"default\.companies: .* applied, .*: 1 rejected; .*_cargo_push_rows") as told:
+        report.require_whole()
+    assert (told.value.exit_code, told.value.retry_helps) == (3, False)
+    assert "\n" not in str(told.value)
+    where = f"run_id = '{report.run_id}' AND status = 'rejected'"
+    assert asked(ledger, f"SELECT count(*) FROM cargo._cargo_push_rows WHERE {where}") == [(1,)]
+    del own.world.writing.refused["name"]
+    pushed(own, table_of(5, name=["fine"] * 5), ledger).require_whole()
+    with pytest.raises(TryLater, match="2 unknown"):
+        PushReport("1", CALLED, "update", unknown=2).require_whole()
 
 
 def test_a_server_that_stored_half_of_a_refused_call_gets_no_row_twice(own, ledger):
