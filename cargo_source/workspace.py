@@ -248,9 +248,10 @@ class Workspace:
         with self._asking() as session, ExitStack() as compared:
             chosen = (self.model(model) if isinstance(model, str) else model).model
             target = Target(chosen, shape_model(session, chosen, FOLD))
-            if is_of_spark(data):
-                data = compared.enter_context(_differing(data, target, wish, self._settings))
             planning = Planning(session, target, list_models(session, FOLD), remembered, wish, watch)
+            if is_of_spark(data):
+                planning.let_settle()
+                data = compared.enter_context(_differing(data, planning, self._settings))
             store, facts = planning.plan(data, database)
         return self._plan(store, facts, remembered, limits, watch)
 
@@ -329,10 +330,12 @@ def is_of_spark(data: Any) -> bool:
     return type(data).__module__.startswith("pyspark.sql.") and hasattr(data, "mapInArrow")
 
 
-def _differing(frame: Any, target: Target, wish: Wish, settings: Settings) -> AbstractContextManager[Any]:
+def _differing(frame: Any, planning: Planning, settings: Settings) -> AbstractContextManager[Any]:
     from cargo_source.spark.narrowing import differing
 
-    return differing(frame, target, wish, settings)
+    # What became of rows without an answer is looked for among all rows, and what was rejected is known by its key.
+    whole = planning.wish.only_rejected or bool(planning.unanswered())
+    return differing(frame, planning.target, planning.wish, settings, whole=whole)
 
 
 def _session(settings: Any) -> Session:

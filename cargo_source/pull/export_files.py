@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from cargo_source.errors import Busy, IncompleteRead, RequestRefused
 from cargo_source.pull.conform import UnusableExport
-from cargo_source.pull.lanes import EXPORT, Part, bring, counted_export, is_refreshing
+from cargo_source.pull.lanes import EXPORT, Part, bring, count_rows, counted_export, is_refreshing
 from cargo_source.pull.patience import PATIENCE, looks
 from cargo_source.pull.records import sheet_of
 from cargo_source.pull.session import Session
@@ -58,7 +58,11 @@ def list_files(session: Session, shape: Shape, part: Part) -> list[ExportFile]:
 def _listed(session: Session, shape: Shape, part: Part) -> tuple[list[ExportFile], bool]:
     files: list[ExportFile] = []
 
-    def take(links: list[str], _total: int | None) -> tuple[int, int]:
+    distinct = count_rows(session, shape, part, f"count(DISTINCT {shape.id_name})")
+
+    def take(links: list[str], total: int | None) -> tuple[int, int]:
+        if distinct is not None and total is not None and distinct < total:
+            raise UnusableExport("with rows that share an identifier")
         ends = list(session.many(partial(_end_of, session), links))
         if len({digest for rows, digest in ends if rows}) < sum(rows > 0 for rows, _ in ends):
             raise UnusableExport("with a file twice")

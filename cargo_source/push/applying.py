@@ -160,6 +160,7 @@ class Applying:
         columns = [mapped.column for mapped in comparison.columns]
         with Present(self.session, self.target).view(db, "present", columns):
             comparison.make("fresh", "fresh_refused")
+            self._check_rest(comparison)
         # A join waits on disk for what does not fit, as set operations do not; of cells it needs two hashes alone.
         names = ("kind", "id", "row")
         cells = f"SELECT {', '.join(names)}, {hashes(['key', 'data', 'before'])} FROM"
@@ -173,10 +174,23 @@ class Applying:
                 f" {self.facts.counts.changes:,} changes would be others now): make the plan anew"
             )
 
+    def _check_rest(self, comparison: Comparison) -> None:
+        """Raise StalePlan where rows were compared elsewhere, and a record that one may stand for is another now."""
+        if not self._has_table("rest"):
+            return
+        comparison.keep_rest("fresh_rest")
+        if self.store.db.execute("FROM rest EXCEPT FROM fresh_rest").fetchall():
+            raise StalePlan(
+                f"{self.facts.model}: records that needed no change when this plan was made have changed since, come or"
+                " gone: make the plan anew"
+            )
+
+    def _has_table(self, name: str) -> bool:
+        return bool(self.store.db.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [name]).fetchall())
+
     def _comparison(self) -> Comparison:
         columns, key = self.store.columns()
         by_identity = self.target.is_identity(columns[key].slug)
-        has_tracked = self.store.db.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'tracked'").fetchall()
         return Comparison(
             self.store.db,
             columns,
@@ -184,7 +198,7 @@ class Applying:
             self.facts.mode,  # type: ignore[arg-type] # it was checked when the plan was made
             self.facts.nulls,
             by_identity,
-            "tracked" if has_tracked else None,
+            "tracked" if self._has_table("tracked") else None,
         )
 
     def _tell_refused(self, journal: Journal, report: PushReport) -> None:

@@ -36,10 +36,12 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Differing:
-    """The rows of a table that may change something, and how many others there are."""
+    """The rows of a table that may change something, and how many others there are; None: these are all of them."""
 
     reader: pa.RecordBatchReader
-    left_out: LeftOut
+    left_out: LeftOut | None
+    failures: tuple[type[Exception], ...] = ()
+    """What reading them may raise, besides Arrow's own."""
 
 
 def arriving(schema: pa.Schema, batches: Iterable[pa.RecordBatch], *failures: type[Exception]) -> Incoming:

@@ -208,6 +208,15 @@ class Comparison:
         """How many rows of the source have a key that is in the model."""
         return self._one(f"SELECT count(*) FROM {PAIRED}")
 
+    def keep_rest(self, table: str) -> None:
+        """Make a table of how many records no row of the source stands for, with a digest of their cells."""
+        cells = ", ".join(f"p.{self._field(place)}" for place in range(len(self.columns)))
+        asked(
+            self.db,
+            f"CREATE OR REPLACE TABLE {table} AS SELECT count(*) AS records, coalesce(sum(hash(p._id, {cells})), 0)"
+            f" AS digest FROM present p ANTI JOIN source s ON {self.match}",
+        )
+
     def _one(self, query: str) -> int:
         return int(asked(self.db, query).fetchall()[0][0])
 

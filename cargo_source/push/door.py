@@ -39,7 +39,7 @@ def incoming(data: Any, database: Any = None) -> Incoming:
     if isinstance(data, str | Path):
         return _parquet(Path(data))
     if isinstance(data, Differing):
-        return replace(arriving(data.reader.schema, data.reader), left_out=data.left_out)
+        return replace(arriving(data.reader.schema, data.reader, *data.failures), left_out=data.left_out)
     for opens in (pandas_frame, polars_frame, _rows, _arrow, _relation):
         if (found := opens(data)) is not None:
             return found

@@ -93,7 +93,7 @@ class Planning:
         store = PlanStore()
         try:
             place = next(place for place, each in enumerate(columns) if each.name == key)
-            self.ledger.let_settle(self.target.model.uuid, self.session.sleep)
+            self.let_settle()
             comparison = self._comparison(store, [each.mapped for each in columns], place, workspace)
             bring_in = partial(self._bring_in, store.db, came, columns, place)
             found = self._compared(store, comparison, bring_in, came.left_out)
@@ -167,13 +167,21 @@ class Planning:
         )
         db.unregister("known")
 
-    def _settle(self, db: duckdb.DuckDBPyConnection, comparison: Comparison) -> None:
-        """Find what became of rows that an earlier push sent without an answer, and that need nothing now."""
+    def unanswered(self) -> list[dict[str, Any]]:
+        """Give the rows of earlier pushes of which nobody knows yet what became of them."""
         try:
-            rows = self.ledger.unknown(str(self.session.state.get("workspace")), self.target.model.uuid)
+            return self.ledger.unknown(str(self.session.state.get("workspace")), self.target.model.uuid)
         except DestinationRefused as refused:
             log.info("what became of rows without an answer is found by another push: %s", refused)
-            rows = []
+            return []
+
+    def let_settle(self) -> None:
+        """Wait for what an earlier push has sent last, if that was never answered."""
+        self.ledger.let_settle(self.target.model.uuid, self.session.sleep)
+
+    def _settle(self, db: duckdb.DuckDBPyConnection, comparison: Comparison) -> None:
+        """Find what became of rows that an earlier push sent without an answer, and that need nothing now."""
+        rows = self.unanswered()
         known = {name: pa.array([row[name] for row in rows], pa.string()) for name in ("key", "kind", "record_id")}
         db.register("known", pa.table(known))
         db.execute("CREATE TABLE settled (row BIGINT, id VARCHAR, key VARCHAR, kind VARCHAR)")
@@ -219,6 +227,8 @@ class Planning:
             comparison.make("changes", "refused")
             counts = with_left_out(count(store, comparison), left_out)
             self._settle(store.db, comparison)
+            if left_out is not None:
+                comparison.keep_rest("rest")
             touched(store.db, comparison, sorted(watched.fields - {"_id"}))
             radius = watched.radius(Touched(store.db, "present", "after", "removed"))
         for table in ("after", "removed"):

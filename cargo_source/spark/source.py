@@ -110,7 +110,8 @@ class CargoDataSource(DataSource):
     def __init__(self, options: MutableMapping[str, str]) -> None:
         super().__init__(options)
         if unknown := sorted(name for name in options if name.lower() not in OPTIONS):
-            raise BadSettings(f"{', '.join(unknown)}: no such option; there are {' and '.join(OPTIONS)}")
+            hint = ': say .option("model", ...)' if unknown == ["path"] else f"; there are {' and '.join(OPTIONS)}"
+            raise BadSettings(f"{', '.join(unknown)}: no such option{hint}")
         self.wanted = Wanted(options.get("model") or "", _names_in(options.get("columns")))
         if not self.wanted.model:
             raise BadSettings('say which model: .option("model", "companies")')

@@ -121,6 +121,14 @@ def test_a_file_that_comes_twice_is_not_believed(box):
         list_files(session, shape_in(session), WHOLE)
 
 
+def test_rows_that_share_an_identifier_are_left_to_who_can_tell_them_apart(box, session, shape):
+    """A sync keeps the last of them, which nobody knows who reads one file."""
+    with box._desk.store.lock:
+        box.world.warehouse.db.execute('INSERT INTO "default".companies SELECT * FROM "default".companies LIMIT 4')
+    with pytest.raises(UnusableExport, match="share an identifier"):
+        list_files(session, shape, WHOLE)
+
+
 def test_what_is_no_parquet_is_not_believed(box, session, shape):
     """As a page of HTML, or another format."""
     box.faults.add(path="exports/*", kind="html_200", count=1)

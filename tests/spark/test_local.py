@@ -12,8 +12,9 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import functions as F  # noqa: N812 - so Spark's own documentation calls it
 
 from cargo_source import Workspace
-from cargo_source.errors import BadSettings
+from cargo_source.errors import BadSettings, FixTheData, StalePlan
 from cargo_source.push.brakes import Limits
+from cargo_source.push.ledger import Ledger
 from cargo_source.sandbox import exports
 from cargo_source.spark import CargoDataSource, register
 from cargo_source.spark.source import Access, Carried, FilePartition, WholePartition
@@ -159,10 +160,11 @@ def changed(rows, dice):
     """A frame of known and new rows, of which some differ, with keys that are shared, empty or lacking."""
     frame = rows.sample(frac=0.8, random_state=dice.randrange(1 << 30)).reset_index(drop=True)
     for name, draw in (
-        ("employees_count", lambda: dice.choice([None, 7, 2**53 + 2, 0])),
+        ("employees_count", lambda: dice.choice([None, 7, 2**53, 2**53 + 2, 0])),
         ("industry", lambda: dice.choice([None, "Media", "", "a\0b", "Ünïcode"])),
-        ("growth_rate", lambda: dice.choice([None, 0.1, float("nan"), -0.0])),
+        ("growth_rate", lambda: dice.choice([None, 0.1, float("nan"), float("inf"), -0.0])),
         ("is_customer", lambda: dice.choice([None, True, False])),
+        ("founded_at", lambda: dice.choice([None, *TIMES])),
     ):
         for place in dice.sample(range(len(frame)), 8):
             frame.loc[place, name] = draw()
@@ -172,7 +174,9 @@ def changed(rows, dice):
     return pd.concat([frame, new, twice, odd], ignore_index=True)
 
 
-SCHEMA = "domain string, employees_count bigint, industry string, growth_rate double, is_customer boolean"
+SCHEMA = """domain string, employees_count bigint, industry string, growth_rate double, is_customer boolean,
+    founded_at timestamp"""
+TIMES = [pd.Timestamp("1850-01-02", tz="UTC"), pd.Timestamp("2020-01-02 03:04:05.678912", tz="UTC")]
 
 
 def told(plan):
@@ -186,9 +190,9 @@ def told(plan):
 @pytest.mark.parametrize("nulls", ["write", "skip", "error"])
 def test_a_plan_is_the_same_whoever_compares(spark, box, ws, mode, nulls):
     """What Spark leaves out changes nothing: the plan is that of the same rows in one frame on one machine."""
-    columns = ["domain", "employees_count", "industry", "growth_rate", "is_customer"]
+    columns = ["domain", "employees_count", "industry", "growth_rate", "is_customer", "founded_at"]
     frame = changed(ws.read("default.companies", columns=columns).df(), random.Random(f"{mode} {nulls}"))
-    wish = {"key": "domain", "mode": mode, "nulls": nulls, "limits": FREE}
+    wish = {"key": "domain", "mode": mode, "nulls": nulls, "limits": FREE, "try_dates": True}
     table = pa.table({name: pa.array(frame[name], from_pandas=name != "growth_rate") for name in columns})
     alone = told(ws.push(table, "default.companies", **wish))
     cells = [tuple(row.values()) for row in table.to_pylist()]
@@ -214,6 +218,72 @@ def test_only_what_differs_comes_to_the_driver_and_is_sent(spark, box, ws, tmp_p
     again = ws.push(frame, "default.companies", key="domain", mode="update", ledger=ledger)
     assert (again.counts.changes, again._store.count("source")) == (0, 0)
     assert not again.brakes
+
+
+@pytest.mark.parametrize("what", ["changed", "removed"])
+def test_a_row_that_was_left_out_makes_a_plan_stale_where_it_moves(spark, box, ws, tmp_path, what):
+    """Somebody changes or removes a record that needed nothing: the plan would leave it so, and is refused."""
+    frame = load(spark).select(
+        "domain", F.when(F.col("sequence") % 40 == 1, "spark").otherwise(F.col("stage")).alias("stage")
+    )
+    plan = ws.push(frame, "default.companies", key="domain", ledger=tmp_path / "pushes.duckdb", limits=FREE)
+    assert 0 < plan.counts.updates < COMPANIES / 2
+    staged = {key for (key,) in plan._store.db.execute("SELECT key FROM changes").fetchall()}
+    left = next(row["domain"] for row in rows_of(load(spark)) if row["domain"] and row["domain"] not in staged)
+    query = "SET stage = 'other'" if what == "changed" else None
+    with box._desk.store.lock:
+        table = '"default".companies'
+        told = f"UPDATE {table} {query} WHERE domain = ?" if query else f"DELETE FROM {table} WHERE domain = ?"
+        box.world.warehouse.db.execute(told, [left])
+        box.world.revision += 1
+    since = len(box.world.writing.journal)
+    with pytest.raises(StalePlan, match="needed no change"):
+        plan.apply()
+    assert len(box.world.writing.journal) == since
+
+
+@pytest.mark.parametrize("mode", ["update", "mirror"])
+def test_a_frame_that_fails_is_told_in_one_line_without_a_cell(spark, box, ws, mode):
+    """Spark's own words are many, and quote what was in the row."""
+    failing = F.when(F.col("sequence") % 40 == 1, F.raise_error(F.concat(F.lit("cell "), "domain"))).otherwise("x")
+    frame = load(spark).select("domain", failing.alias("stage"))
+    with pytest.raises(FixTheData) as caught:
+        ws.push(frame, "default.companies", key="domain", mode=mode, remove_untracked=True)
+    assert "cell " not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_rejected_rows_alone_are_tried_again(spark, box, ws, tmp_path):
+    """As from any other source that is read again."""
+    stage = F.when(F.col("sequence") % 40 == 1, "bad").otherwise(F.col("stage"))
+    frame = load(spark).select("domain", stage.alias("stage"))
+    box.world.writing.refused["stage"] = {"bad"}
+    ledger = tmp_path / "pushes.duckdb"
+    rejected = ws.push(frame, "default.companies", key="domain", mode="update", ledger=ledger).apply().rejected
+    assert rejected > 0
+    box.world.writing.refused.clear()
+    plan = ws.retry(frame, ledger=ledger)
+    assert (plan.counts.source, plan.counts.updates) == (rejected, rejected)
+    assert plan.apply().updated == rejected
+
+
+def test_rows_without_an_answer_are_looked_for_among_all(spark, box, ws, tmp_path, monkeypatch):
+    """What became of what an earlier push sent is found out though Spark has nothing to do with it."""
+    frame = load(spark).select("domain", "stage")
+    ledger = tmp_path / "pushes.duckdb"
+    (first, *_) = rows_of(load(spark))
+    lost = [{"key": first["domain"], "kind": "update", "record_id": first["_id"], "status": "unknown"}]
+    monkeypatch.setattr(Ledger, "unknown", lambda *_: lost)
+    plan = ws.push(frame, "default.companies", key="domain", mode="update", ledger=ledger)
+    assert plan._store.count("source") == COMPANIES
+    assert [row[1] for row in plan._store.settled()] == [first["_id"]]
+
+
+def test_a_stream_is_refused(spark, box, ws):
+    """It has no end, and is told how it is pushed."""
+    stream = spark.readStream.format("rate").load().selectExpr("CAST(value AS STRING) AS domain", "'x' AS stage")
+    with pytest.raises(BadSettings, match="foreachBatch"):
+        ws.push(stream, "default.companies", key="domain")
 
 
 def test_brakes_count_all_rows(spark, box, ws):
