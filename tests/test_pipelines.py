@@ -73,7 +73,13 @@ def test_runs_are_loaded_window_by_window(tmp_path):
     assert asked(tmp_path, "backfill_runs", query) == before
 
 
-@pytest.mark.parametrize("story", sorted(path.name for path in PIPELINES.glob("*.py")))
+@pytest.mark.parametrize(
+    "story",
+    [
+        pytest.param(path.name, marks=pytest.mark.spark if path.name.startswith("spark") else ())
+        for path in sorted(PIPELINES.glob("*.py"))
+    ],
+)
 def test_each_story_says_how_it_is_run(story, tmp_path):
     """In its first lines, which --help shows where it is a command."""
     text = (PIPELINES / story).read_text()
