@@ -15,6 +15,8 @@ from cargo_source.catalog.columns import Type
 from cargo_source.errors import FixTheData
 from cargo_source.pull.spool import Chunk, Spool
 
+BATCH = 20_000
+"""Most rows of a file that are looked at at once."""
 NUL, SHOWN = "\0", "\N{SYMBOL FOR NULL}"
 _ESCAPED = r"\u0000"
 _ESCAPES = re.compile(r"\\(?:u0000|.)", re.DOTALL)
@@ -31,33 +33,39 @@ class WithoutNul:
 
     def __call__(self, chunk: Chunk) -> Chunk:
         """Give the file as it is, or one without NUL. Raises FixTheData where a key has one: keys tell rows apart."""
-        there = [name for name in pq.read_schema(chunk.path).names if name in self._types]
-        texts = pq.read_table(chunk.path, columns=there)
-        odd = {name: cells for name in there if (cells := self._cells(name, texts[name])) is not None}
-        if not odd:
-            return chunk
-        if keys := self._key & odd.keys():
-            raise FixTheData(
-                f"{self._table}: the key {min(keys)} of a row has the character NUL, which the destination cannot hold"
-            )
-        self.columns |= odd.keys()
-        table = pq.read_table(chunk.path)
-        for name, cells in odd.items():
-            place = table.schema.get_field_index(name)
-            table = table.set_column(place, table.schema.field(place), cells)
-        path = self._spool.new_file()
-        pq.write_table(table, path)
-        path.chmod(0o600)
+        with pq.ParquetFile(chunk.path) as file:
+            there = [name for name in file.schema_arrow.names if name in self._types]
+            odd: set[str] = set()
+            for batch in file.iter_batches(BATCH, columns=there):
+                odd |= {name for name in there if self._cells(name, batch[name]) is not None}
+            if not odd:
+                return chunk
+            if keys := self._key & odd:
+                raise FixTheData(
+                    f"{self._table}: the key {min(keys)} of a row has the character NUL, which the destination cannot"
+                    " hold"
+                )
+            self.columns |= odd
+            path = self._spool.new_file()
+            with pq.ParquetWriter(path, file.schema_arrow) as writer:
+                path.chmod(0o600)
+                for batch in file.iter_batches(BATCH):
+                    writer.write_batch(self._without(batch, odd))
         return Chunk(path, chunk.rows)
 
-    def _cells(self, name: str, texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
-        """Give a column without NUL; None where it has none."""
+    def _without(self, batch: pa.RecordBatch, odd: set[str]) -> pa.RecordBatch:
+        cells = {name: self._cells(name, batch[name]) for name in odd}
+        shown = [batch[name] if cells.get(name) is None else cells[name] for name in batch.schema.names]
+        return pa.RecordBatch.from_arrays(shown, schema=batch.schema)
+
+    def _cells(self, name: str, texts: pa.Array) -> pa.Array | None:
+        """Give cells without NUL; None where none has it."""
         is_json = self._types[name] == "json"
         if not pc.any(pc.match_substring(texts, _ESCAPED if is_json else NUL)).as_py():
             return None
         if not is_json:
             return pc.replace_substring(texts, NUL, SHOWN)
-        shown = pa.chunked_array([pa.array([_shown(text) for text in texts.to_pylist()], texts.type)])
+        shown = pa.array([_shown(text) for text in texts.to_pylist()], texts.type)
         # What looks like one may be a backslash that is escaped, and four zeros after a u.
         return None if shown.equals(texts) else shown
 
