@@ -42,7 +42,8 @@ def list_files(session: Session, shape: Shape, part: Part) -> list[ExportFile]:
     """Have a table exported, and give its files; those without rows are left out.
 
     Waits while Cargo is writing the model, and raises Busy where it goes on for long. Raises IncompleteRead where the
-    files hold fewer or more rows than there are, UnusableExport where their ends cannot tell.
+    files hold fewer or more rows than there are, UnusableExport where nothing counts these, or the ends of files cannot
+    tell.
     """
     files, refreshing = _listed(session, shape, part)
     if refreshing:
@@ -71,6 +72,8 @@ def _listed(session: Session, shape: Shape, part: Part) -> tuple[list[ExportFile
         return rows, rows
 
     landing = counted_export(session, shape, part, take)
+    if landing.expected is None:
+        raise UnusableExport("that nothing counts")
     return files, landing.refreshing
 
 

@@ -31,7 +31,7 @@ from pyspark.sql.types import (
 
 from cargo_source.api import CargoClient
 from cargo_source.catalog.columns import Type
-from cargo_source.errors import BadSettings, Busy, NotFound, PermissionDenied, RequestRefused
+from cargo_source.errors import BadSettings, Busy, IncompleteRead, NotFound, PermissionDenied, RequestRefused
 from cargo_source.explore import FOLD
 from cargo_source.holdings import also_called
 from cargo_source.pull.conform import UnusableExport
@@ -206,6 +206,9 @@ class WholePartition(InputPartition):
             picked = pick_model(session, found.shape, found.wanted)
             if picked.landing.refreshing:
                 raise Busy(f"{found.shape.table}: Cargo is still writing this model: read it again later")
+            if not picked.landing.proven:
+                doubt = picked.landing.proof.doubt
+                raise IncompleteRead(f"{found.shape.table}: nothing shows that all its rows were read ({doubt})")
             for chunk in picked.chunks:
                 with pq.ParquetFile(chunk.path) as file:
                     yield from file.iter_batches(BATCH)

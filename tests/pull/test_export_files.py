@@ -111,6 +111,13 @@ def test_a_file_that_lacks_is_told_before_a_row_is_read(box):
     assert (caught.value.got, caught.value.expected) == (25, 45)
 
 
+def test_an_export_that_nothing_counts_is_not_believed(box, session, shape):
+    """Without a count a file that lacks would not show."""
+    box.faults.add(path="storage/query", kind="forbidden")
+    with pytest.raises(UnusableExport, match="nothing counts"):
+        list_files(session, shape, WHOLE)
+
+
 def test_a_file_that_comes_twice_is_not_believed(box):
     """Though the rows are as many as they should be."""
     with (

@@ -8,15 +8,16 @@ from contextlib import closing
 import pandas as pd
 import pyarrow as pa
 import pytest
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import functions as F  # noqa: N812 - so Spark's own documentation calls it
 
 from cargo_source import Workspace
-from cargo_source.errors import BadSettings, FixTheData, StalePlan
+from cargo_source.errors import BadSettings, FixTheData, IncompleteRead, StalePlan
 from cargo_source.push.brakes import Limits
 from cargo_source.push.ledger import Ledger
 from cargo_source.sandbox import exports
 from cargo_source.spark import CargoDataSource, register
+from cargo_source.spark.narrowing import _reader
 from cargo_source.spark.source import Access, Carried, FilePartition, WholePartition
 from tests.small import small_box
 from tests.spark.cluster import session
@@ -105,6 +106,14 @@ def test_one_task_reads_what_cannot_be_shared(spark, box, ws, path, kind):
     if kind == "forbidden":
         box.faults.add(path=path, kind=kind)
     assert frame.drop("_cargo_extra").toArrow().sort_by("_id").to_pylist() == truth
+
+
+def test_rows_that_nothing_shows_to_be_all_are_not_given(spark, box):
+    """A frame has no status beside it, as a sync's table has: it fails."""
+    frame = load(spark)
+    box.faults.add(path="storage/query", kind="forbidden")
+    with pytest.raises(PySparkException, match="nothing shows that all its rows were read"):
+        frame.count()
 
 
 @pytest.mark.parametrize(
@@ -277,6 +286,14 @@ def test_rows_without_an_answer_are_looked_for_among_all(spark, box, ws, tmp_pat
     plan = ws.push(frame, "default.companies", key="domain", mode="update", ledger=ledger)
     assert plan._store.count("source") == COMPANIES
     assert [row[1] for row in plan._store.settled()] == [first["_id"]]
+
+
+def test_rows_that_are_not_as_many_as_were_counted_stop_a_push(spark):
+    """A frame that is computed once more, after its machine was lost, may be another one."""
+    frame = spark.range(3).toDF("s0")
+    assert _reader(frame, {"s0": "id"}, 3).read_all().num_rows == 3
+    with pytest.raises(IncompleteRead, match="3 rows came from Spark of 4"):
+        _reader(frame, {"s0": "id"}, 4).read_all()
 
 
 def test_a_stream_is_refused(spark, box, ws):
